@@ -1,0 +1,1 @@
+"""How we know it worked: experiments, their statistics, and worlds of known truth."""

@@ -1,0 +1,1 @@
+"""What we know: the domain, the durable ledger, and the features of customers."""

@@ -1,0 +1,48 @@
+"""The command `segue`. Each package registers its own sub-commands as an entry point of the group `segue.commands`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.errors import SegueError
+
+Home = Annotated[Path | None, typer.Option("--home", help="The folder that holds this installation's state.")]
+
+# Nothing phones home: set before any library is imported.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "FEAST_USAGE": "False",
+}
+
+
+def main() -> None:
+    """Runs one sub-command. An error made for people is printed without a traceback, with exit status 2."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    app = typer.Typer(
+        name="segue",
+        help="Next-best-action decisions: one customer, one moment, the best action and the channel to carry it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for entry in sorted(entry_points(group="segue.commands"), key=lambda e: e.name):
+        entry.load()(app)
+    try:
+        app()
+    except SegueError as error:
+        print(f"segue: {error.message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def commands(app: typer.Typer) -> None:
+    """The sub-commands of `features`."""

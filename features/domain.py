@@ -1,0 +1,203 @@
+"""The nouns of Segue, as frozen values. Nothing here reads, writes, or knows the time.
+
+All times are whole microseconds since 1970 UTC (`features.clock`); money is in the catalogue's one currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from features.errors import InvalidInput
+
+Scalar = str | int | float | bool | None
+
+#: Longest id taken from outside, in characters.
+MAX_ID_LENGTH = 128
+
+
+class Stage(StrEnum):
+    """The step of the funnel at which a candidate was removed."""
+
+    ASSIGNMENT = "assignment"
+    CATALOGUE = "catalogue"
+    CONSENT = "consent"
+    ELIGIBILITY = "eligibility"
+    CONTACT_POLICY = "contact_policy"
+
+
+class ActionClass(StrEnum):
+    MARKETING = "marketing"
+    SERVICE = "service"
+    REGULATORY = "regulatory"
+
+
+class OutcomeKind(StrEnum):
+    """What a customer did with a decision. `ACCEPTED` is what propensity models predict unless an action says else."""
+
+    SEEN = "seen"
+    CLICKED = "clicked"
+    ACCEPTED = "accepted"
+    CONVERTED = "converted"
+    REJECTED = "rejected"
+    IGNORED = "ignored"
+    OPTED_OUT = "opted_out"
+    COMPLAINED = "complained"
+
+
+#: Event types that feature SQL counts by name; any other type is stored and counted as activity only when listed here.
+ACTIVITY_TYPES = ("session", "product_view", "cart", "purchase", "login", "service_contact", "satisfaction")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Arm:
+    """One choosable option: an action on a channel."""
+
+    action: str
+    channel: str
+
+    @property
+    def key(self) -> str:
+        """`action@channel`, unique within a catalogue."""
+        return f"{self.action}@{self.channel}"
+
+
+#: Not contacting now, as an option with its own value (0, no cost). Always a candidate, never filtered out.
+DO_NOTHING = Arm("do_nothing", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """The person decided about. `consents` maps a channel id to granted | denied; a channel left out is unknown."""
+
+    customer_id: str
+    created_at: int | None = None
+    zone: str | None = None
+    consents: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a customer did at a touchpoint. `value` is money for `purchase`, the score for `satisfaction`."""
+
+    event_id: str
+    customer_id: str
+    type: str
+    occurred_at: int
+    source: str | None = None
+    channel: str | None = None
+    value: float | None = None
+    properties: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the customer did with item `rank` of a decision."""
+
+    outcome_id: str
+    decision_id: str
+    customer_id: str
+    action: str
+    kind: str
+    occurred_at: int
+    rank: int = 1
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An arm considered in a decision, and what became of it.
+
+    `stage` is None for a survivor; else the stage that removed it, with the rule, the value seen and the limit.
+    For survivors: `priority` = p_accept x context_weight x action_value x lever - contact_cost (money), and
+    `probability` of being drawn first.
+    """
+
+    arm: Arm
+    stage: Stage | None = None
+    rule: str | None = None
+    seen: Scalar = None
+    limit: Scalar = None
+    p_model: float | None = None
+    p_accept: float | None = None
+    context_weight: float = 1.0
+    action_value: float | None = None
+    lever: float = 1.0
+    contact_cost: float = 0.0
+    priority: float | None = None
+    probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One place of the answer: the arm drawn for it, and the exact probability of that draw given the places before."""
+
+    rank: int
+    arm: Arm
+    action_group: str
+    action_probability: float
+    p_model: float | None
+    p_accept: float | None
+    action_value: float
+    expected_value: float
+    priority: float
+    content: str | None
+    expires_at: int
+    #: When the last attribution window of this arm closes: from then on silence is a zero.
+    closes_at: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.action_probability <= 1.0:
+            raise InvalidInput(
+                f"action_probability must be above 0 and at most 1, not {self.action_probability!r}",
+                field="action_probability",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What decided: ids of the bundle (None without a model), the policy snapshot, and the catalogue."""
+
+    bundle: str | None
+    policy: str
+    catalogue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The record of one choice: what was known, what was considered, what was drawn, and by which versions."""
+
+    decision_id: str
+    request_id: str
+    customer_id: str
+    decided_at: int
+    items: tuple[Item, ...]
+    result: str
+    reason: str | None
+    fallback_reason: str | None
+    versions: Versions
+    candidates: tuple[Candidate, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)
+    #: Feature name to value, as the model saw it.
+    features: Mapping[str, float | None] = field(default_factory=dict)
+    context: Mapping[str, Scalar] = field(default_factory=dict)
+    channels: tuple[str, ...] | None = None
+    placement: str | None = None
+    intent: str | None = None
+    attempt: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise InvalidInput("a decision has at least one item, if only do_nothing", field="items")
+
+    @property
+    def arm(self) -> Arm:
+        """The arm in first place."""
+        return self.items[0].arm
+
+    @property
+    def action_probability(self) -> float:
+        """The exact probability with which `arm` was drawn, after every filter and floor."""
+        return self.items[0].action_probability

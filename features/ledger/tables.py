@@ -1,0 +1,147 @@
+"""The ledger's tables. Times are whole microseconds UTC; maps are JSON text; `position` orders a log as written."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+from features.domain import MAX_ID_LENGTH
+
+metadata = MetaData()
+
+_Id = String(MAX_ID_LENGTH)
+#: SQLite only numbers rows by itself in a column of type INTEGER; PostgreSQL wants 8 bytes.
+_Position = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _position() -> Column[int]:
+    return Column("position", _Position, primary_key=True, autoincrement=True)
+
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("customer_id", _Id, primary_key=True),
+    Column("created_at", BigInteger),
+    Column("zone", String(64)),
+    Column("consents", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    # Raised by every decision that takes a contact slot: two requests of one customer cannot both see the old state.
+    Column("contact_version", BigInteger, nullable=False, server_default="0"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _position(),
+    Column("event_id", _Id, nullable=False, unique=True),
+    Column("customer_id", _Id, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("source", String(128)),
+    Column("channel", String(64)),
+    Column("value", Float(53)),
+    Column("properties", Text, nullable=False),
+    Index("events_of_customer", "customer_id", "occurred_at"),
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _position(),
+    Column("decision_id", _Id, nullable=False, unique=True),
+    Column("request_id", _Id, nullable=False, unique=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("customer_id", _Id, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("result", String(32), nullable=False),
+    Column("reason", String(64)),
+    Column("fallback_reason", String(64)),
+    Column("variants", Text, nullable=False),
+    # Everything the decision knew and considered, as JSON; None for imported ones.
+    Column("record", LargeBinary),
+    # The very bytes that were answered; a repeated request gets them again.
+    Column("answer", LargeBinary),
+    Index("decisions_of_customer", "customer_id", "decided_at"),
+    sqlite_autoincrement=True,
+)
+
+decision_items = Table(
+    "decision_items",
+    metadata,
+    Column("decision_id", _Id, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("customer_id", _Id, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("action", _Id, nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("action_group", _Id, nullable=False),
+    Column("action_probability", Float(53), nullable=False),
+    Column("p_model", Float(53)),
+    Column("p_accept", Float(53)),
+    Column("action_value", Float(53), nullable=False),
+    Column("closes_at", BigInteger, nullable=False),
+    Column("shown_at", BigInteger),
+    # open: window not closed and nothing final heard; final: learned from; imported: never learned from online.
+    Column("reward_state", String(16), nullable=False),
+    Column("reward_units", BigInteger, nullable=False, server_default="0"),
+    Index("items_of_customer", "customer_id", "decided_at"),
+)
+Index(
+    "items_open",
+    decision_items.c.closes_at,
+    sqlite_where=decision_items.c.reward_state == "open",
+    postgresql_where=decision_items.c.reward_state == "open",
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    _position(),
+    Column("outcome_id", _Id, nullable=False, unique=True),
+    Column("decision_id", _Id, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("customer_id", _Id, nullable=False),
+    Column("action", _Id, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("value", Float(53)),
+    Index("outcomes_of_decision", "decision_id", "rank"),
+    sqlite_autoincrement=True,
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("decision_id", _Id, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("customer_id", _Id, nullable=False),
+    Column("action", _Id, nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("action_group", _Id, nullable=False),
+    Column("action_class", String(16), nullable=False),
+    Column("reserved_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    # reserved: promised with the decision; committed: shown or delivered; released: expired or failed.
+    Column("state", String(16), nullable=False),
+    Index("reservations_of_customer", "customer_id", "reserved_at"),
+)
+
+policy_snapshots = Table(
+    "policy_snapshots",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
+#: Small facts that must survive: the time shift of an import, the position up to which features were pushed.
+notes = Table(
+    "notes",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("value", Text, nullable=False),
+)

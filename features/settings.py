@@ -1,0 +1,103 @@
+"""Settings: frozen values, read once at the edge from `HOME/segue.toml` and the environment, then passed along.
+
+A home is the folder that holds one installation's state; nothing is read or written outside it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from features.errors import InvalidInput
+
+#: The files Segue ships: the default catalogue, mappings, samples.
+SHIPPED = Path(__file__).resolve().parent.parent / "data"
+DEFAULT_HOME = SHIPPED / "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything one can set. In `segue.toml` the same names; in the environment `SEGUE_` and the name in capitals."""
+
+    home: Path = DEFAULT_HOME
+    #: The ledger's database: SQLite in the home by default, `postgresql://...` in production.
+    ledger_url: str = ""
+    #: Online features: SQLite in the home by default, or a Redis address `host:port` (`,key=value` options follow).
+    online_store: str = ""
+    host: str = "127.0.0.1"
+    port: int = 3000
+    workers: int = 1
+    #: Time budget of one decision.
+    deadline_seconds: float = 0.05
+    #: Features older than this count as missing.
+    feature_max_age_days: float = 7.0
+    max_body_bytes: int = 262_144
+    #: Share of customers kept from all actions, to measure the programme as a whole.
+    holdout_share: float = 0.05
+    #: Salt of every assignment: changing it reshuffles all groups.
+    assignment_salt: str = "segue"
+    #: Share of decisions spent on exploration.
+    epsilon: float = 0.1
+    #: How far ahead churn and conversion look; 0 chooses from the history at hand.
+    horizon_days: int = 0
+    #: How long the learner and the refresher sleep between rounds.
+    poll_seconds: float = 1.0
+    seed: int = 20_260_101
+
+    @property
+    def ledger(self) -> str:
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def catalogue_folder(self) -> Path:
+        return self.home / "catalogue"
+
+    @property
+    def feature_folder(self) -> Path:
+        return self.home / "features"
+
+    @property
+    def bundle_folder(self) -> Path:
+        return self.home / "bundles"
+
+    @property
+    def report_folder(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def tracking_url(self) -> str:
+        return f"sqlite:///{self.home / 'mlflow.db'}"
+
+
+def load_settings(home: Path | str | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a home: defaults, then `HOME/segue.toml`, then `SEGUE_*` variables, later ones win.
+
+    Raises InvalidInput that names the key for an unknown name or a value of the wrong type.
+    """
+    folder = Path(home or environment.get("SEGUE_HOME") or DEFAULT_HOME).resolve()
+    settings = Settings(home=folder)
+    file = folder / "segue.toml"
+    if file.exists():
+        try:
+            settings = _with(settings, tomllib.loads(file.read_text()), str(file))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInput(f"{file}: not TOML: {error}") from error
+    names = {f"SEGUE_{f.name.upper()}": f.name for f in fields(Settings) if f.name != "home"}
+    given = {names[key]: value for key, value in environment.items() if key in names}
+    return _with(settings, given, "environment")
+
+
+def _with(settings: Settings, given: Mapping[str, object], source: str) -> Settings:
+    known = {f.name: type(getattr(settings, f.name)) for f in fields(Settings) if f.name != "home"}
+    values: dict[str, object] = {}
+    for key, value in given.items():
+        if key not in known:
+            raise InvalidInput(f"{source}: unknown setting {key!r}; one of {', '.join(sorted(known))}", field=key)
+        try:
+            values[key] = known[key](value)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"{source}: {key} must be a {known[key].__name__}, not {value!r}", field=key) from error
+    return replace(settings, **values)  # type: ignore[arg-type]

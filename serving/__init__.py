@@ -1,0 +1,1 @@
+"""How we decide: catalogue rules, scoring, exploration, and the service."""

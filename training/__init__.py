@@ -1,0 +1,1 @@
+"""How we learn: labels, models, policies, bundles."""

@@ -1,0 +1,9 @@
+"""The sub-commands of `training`."""
+
+from __future__ import annotations
+
+import typer
+
+
+def commands(app: typer.Typer) -> None:
+    """Registers them on `app`."""
