@@ -35,6 +35,11 @@ def main() -> None:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    @app.callback()
+    def segue() -> None:
+        """Decide, learn, and show whether it helped."""
+
     for entry in sorted(entry_points(group="segue.commands"), key=lambda e: e.name):
         entry.load()(app)
     try:
