@@ -51,3 +51,7 @@ def main() -> None:
 
 def commands(app: typer.Typer) -> None:
     """The sub-commands of `features`."""
+    from features import feature_cli, import_cli
+
+    import_cli.commands(app)
+    feature_cli.commands(app)
