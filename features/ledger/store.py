@@ -72,6 +72,8 @@ class LearnableItem:
     action_value: float
     decided_at: int
     closes_at: int
+    #: The bundle whose prediction `p_model` is.
+    bundle: str | None
     reward_state: str
     reward_units: int
     outcomes: tuple[Outcome, ...]
@@ -447,6 +449,7 @@ class Ledger:
                 r.action_value,
                 r.decided_at,
                 r.closes_at,
+                r.bundle,
                 r.reward_state,
                 r.reward_units,
                 # In the order they happened, whatever the order they came in.
@@ -540,6 +543,7 @@ def _item_rows(decision: Decision, reward_state: str) -> list[dict[str, Any]]:
             "p_accept": item.p_accept,
             "action_value": item.action_value,
             "closes_at": item.closes_at,
+            "bundle": decision.versions.bundle,
             "shown_at": None,
             "reward_state": reward_state,
         }

@@ -82,6 +82,7 @@ decision_items = Table(
     Column("p_accept", Float(53)),
     Column("action_value", Float(53), nullable=False),
     Column("closes_at", BigInteger, nullable=False),
+    Column("bundle", String(64)),
     Column("shown_at", BigInteger),
     # open: window not closed and nothing final heard; final: learned from; imported: never learned from online.
     Column("reward_state", String(16), nullable=False),
