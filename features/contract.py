@@ -1,0 +1,262 @@
+"""The contract: which features there are, in which views and order, and the one SQL expression that computes each.
+
+A feature's SQL is an expression over columns that `features.aggregates` provides:
+
+- over `history`, the facts of one customer known before one moment, as an aggregate (every view but `profile`):
+  `kind` (an event type, or contact, accept, reject), `age` (microseconds from the fact to the moment, above 0),
+  `happened_at`, `as_of`, `created_at`, `units` (money or score in 1e-6), `channel`, `action_group`, `is_activity`;
+- over the customer's row, plainly (the view `profile`): maps `consents`, `numbers`, `texts`.
+
+Sums and counts are of integers and divided once, so no order of rows, batch or thread can change a bit of a result.
+A window of n days before a moment holds the facts with 0 < age <= n days.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from features.catalogue import Catalogue
+from features.clock import DAY
+
+#: The unit of `units`: money and scores are added up as whole millionths.
+UNIT = 1_000_000
+#: The view of facts about the customer that have no history in the ledger: they are as known now, at every moment.
+PROFILE = "profile"
+#: A text attribute with more distinct values than this is no feature.
+MAX_TEXT_VALUES = 20
+#: At most this many attributes become features, those known of most customers first.
+MAX_ATTRIBUTES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One number about a customer at a moment, float64 or NULL."""
+
+    name: str
+    view: str
+    sql: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeValues:
+    """What the ledger holds of one attribute: of how many customers it is known, and its distinct texts.
+
+    `texts` is empty for a number; an attribute that is text for anyone is text, and its numbers then count as missing.
+    """
+
+    customers: int
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureContract:
+    """The features of one installation, in the order of every vector of their values."""
+
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views, in order of first appearance."""
+        return tuple(dict.fromkeys(feature.view for feature in self.features))
+
+    def of_view(self, view: str) -> tuple[Feature, ...]:
+        return tuple(feature for feature in self.features if feature.view == view)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex characters that name these features, their order, views and SQL."""
+        text = json.dumps([(f.name, f.view, f.sql) for f in self.features])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        content = {"fingerprint": self.fingerprint, "features": [asdict(feature) for feature in self.features]}
+        return json.dumps(content, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> FeatureContract:
+        return FeatureContract(tuple(Feature(**feature) for feature in json.loads(text)["features"]))
+
+
+def build_contract(catalogue: Catalogue, attributes: Mapping[str, AttributeValues]) -> FeatureContract:
+    """The features of a catalogue's channels and groups and of the attributes found in the ledger.
+
+    Equal arguments give equal contracts, whatever the order of `attributes`.
+    """
+    found = [*_activity(), *_purchases(), *_care(), *_contacts()]
+    for channel in catalogue.channels:
+        found += _responses("channel", channel)
+    for group in catalogue.groups:
+        found += _responses("action_group", group)
+    for channel in catalogue.channels:
+        sql = f"consents[{_text(channel)}]"
+        found.append(Feature(f"consent_{channel}", PROFILE, sql, f"1 when contact by {channel} is granted, 0 denied"))
+    most_known = sorted(attributes, key=lambda name: (-attributes[name].customers, name))[:MAX_ATTRIBUTES]
+    for name in sorted(most_known):
+        found += _attribute(name, attributes[name])
+    return FeatureContract(tuple(_with_safe_names(found)))
+
+
+# -- the families ----------------------------------------------------------------------------------------------------
+
+
+def _of(view: str, *features: tuple[str, str, str]) -> list[Feature]:
+    return [Feature(name, view, sql, description) for name, sql, description in features]
+
+
+def _activity() -> list[Feature]:
+    last_days = f"bit_count(bit_or(1::BIGINT << least((age - 1) // {DAY}, 62)) FILTER (WHERE is_activity AND age <= "
+    # A customer may be known before the first fact, or facts imported from before the customer was known.
+    since = "least(any_value(created_at) FILTER (WHERE created_at < as_of), min(happened_at))"
+    return _of(
+        "activity",
+        ("days_since_last_activity", _since("is_activity"), "days since the last activity"),
+        ("tenure_days", _days(f"any_value(as_of) - {since}"), "days since the customer became known"),
+        ("events_7d", _count("is_activity", 7), "activities in 7 days"),
+        ("sessions_7d", _count("kind = 'session'", 7), "sessions in 7 days"),
+        ("sessions_30d", _count("kind = 'session'", 30), "sessions in 30 days"),
+        ("product_views_30d", _count("kind = 'product_view'", 30), "products viewed in 30 days"),
+        ("carts_30d", _count("kind = 'cart'", 30), "times something was put in a cart in 30 days"),
+        ("logins_30d", _count("kind = 'login'", 30), "logins in 30 days"),
+        (
+            "active_days_30d",
+            f"coalesce({last_days}{30 * DAY})), 0)",
+            "of the last 30 spans of 24 hours, those with an activity",
+        ),
+        (
+            "activity_trend",
+            f"{_count('is_activity', 14)} - {_count('is_activity', 28, after=14)}",
+            "activities in the last 14 days minus those in the 14 before",
+        ),
+    )
+
+
+def _purchases() -> list[Feature]:
+    bought = "kind = 'purchase'"
+    return _of(
+        "purchases",
+        ("days_since_last_purchase", _since(bought), "days since the last purchase"),
+        ("purchases_30d", _count(bought, 30), "purchases in 30 days"),
+        ("purchases_90d", _count(bought, 90), "purchases in 90 days"),
+        ("purchases_total", _count(bought), "purchases ever"),
+        ("spend_30d", _money(_sum(bought, 30)), "money spent in 30 days"),
+        ("spend_90d", _money(_sum(bought, 90)), "money spent in 90 days"),
+        ("spend_total", _money(_sum(bought)), "money spent ever"),
+        ("average_order_value", _mean(bought), "money of a purchase on average"),
+        ("largest_order_value", _money(f"max(units) FILTER (WHERE {bought})"), "money of the largest purchase"),
+        (
+            "spend_trend",
+            _money(f"{_sum(bought, 30)} - {_sum(bought, 60, after=30)}"),
+            "money spent in the last 30 days minus that in the 30 before",
+        ),
+    )
+
+
+def _care() -> list[Feature]:
+    called, rated = "kind = 'service_contact'", "kind = 'satisfaction'"
+    # Of two scores at the same microsecond the higher: some order must be fixed, and this one no import can change.
+    last = f"(max({{'at': happened_at, 'units': units}}) FILTER (WHERE {rated} AND units IS NOT NULL)).units"
+    return _of(
+        "care",
+        ("service_contacts_30d", _count(called, 30), "service contacts in 30 days"),
+        ("service_contacts_90d", _count(called, 90), "service contacts in 90 days"),
+        ("days_since_last_service_contact", _since(called), "days since the last service contact"),
+        ("last_satisfaction_score", _money(last), "the last satisfaction score"),
+        ("average_satisfaction_180d", _mean(_within(rated, 180)), "mean satisfaction score in 180 days"),
+    )
+
+
+def _contacts() -> list[Feature]:
+    return _of(
+        "contacts",
+        ("contacts_7d", _count("kind = 'contact'", 7), "our contacts in 7 days"),
+        ("contacts_30d", _count("kind = 'contact'", 30), "our contacts in 30 days"),
+        ("days_since_last_contact", _since("kind = 'contact'"), "days since our last contact"),
+        ("accepts_30d", _count("kind = 'accept'", 30), "contacts accepted in 30 days"),
+        ("accepts_90d", _count("kind = 'accept'", 90), "contacts accepted in 90 days"),
+        ("rejects_30d", _count("kind = 'reject'", 30), "contacts rejected in 30 days"),
+    )
+
+
+def _responses(column: str, value: str) -> Iterator[Feature]:
+    same = f"{column} = {_text(value)}"
+    contacts, accepts = _count(f"kind = 'contact' AND {same}", 30), _count(f"kind = 'accept' AND {same}", 90)
+    yield Feature(f"contacts_{value}_30d", "contacts", contacts, f"our contacts of {column} {value} in 30 days")
+    yield Feature(f"accepts_{value}_90d", "contacts", accepts, f"contacts of {column} {value} accepted in 90 days")
+
+
+def _attribute(name: str, values: AttributeValues) -> Iterator[Feature]:
+    if not values.texts:
+        yield Feature(f"attribute_{name}", PROFILE, f"numbers[{_text(name)}]", f"the attribute {name}")
+    elif len(values.texts) <= MAX_TEXT_VALUES:
+        for value in values.texts:
+            # A comparison with NULL is NULL: an unknown attribute has unknown indicators.
+            sql = f"texts[{_text(name)}] = {_text(value)}"
+            yield Feature(f"attribute_{name}_is_{value}", PROFILE, sql, f"1 when the attribute {name} is {value}")
+
+
+# -- the SQL ---------------------------------------------------------------------------------------------------------
+
+
+def _within(condition: str, days: int | None, after: int = 0) -> str:
+    newest = f" AND age > {after * DAY}" if after else ""
+    return f"{condition} AND age <= {days * DAY}{newest}" if days else condition
+
+
+def _count(condition: str, days: int | None = None, after: int = 0) -> str:
+    return f"count(*) FILTER (WHERE {_within(condition, days, after)})"
+
+
+def _sum(condition: str, days: int | None = None, after: int = 0) -> str:
+    return f"coalesce(sum(units) FILTER (WHERE {_within(condition, days, after)}), 0)"
+
+
+def _mean(condition: str) -> str:
+    known = f"FILTER (WHERE {condition})"
+    return f"CAST(sum(units) {known} AS DOUBLE) / (CAST(count(units) {known} AS DOUBLE) * {UNIT}e0)"
+
+
+def _money(units: str) -> str:
+    return f"CAST({units} AS DOUBLE) / {UNIT}e0"
+
+
+def _days(microseconds: str) -> str:
+    return f"CAST({microseconds} AS DOUBLE) / {DAY}e0"
+
+
+def _since(condition: str) -> str:
+    return _days(f"min(age) FILTER (WHERE {condition})")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+# -- the names -------------------------------------------------------------------------------------------------------
+
+
+def _with_safe_names(features: list[Feature]) -> Iterator[Feature]:
+    taken: set[str] = set()
+    for feature in features:
+        name = unused = _safe(feature.name)
+        number = 1
+        while unused in taken:
+            number += 1
+            unused = f"{name}_{number}"
+        taken.add(unused)
+        yield Feature(unused, feature.view, feature.sql, feature.description)
+
+
+def _safe(name: str) -> str:
+    """Lower-case letters, digits and underscores, at most 100: SQL does not tell cases apart, CEL does."""
+    safe = re.sub(r"[^a-z0-9_]", "_", name.lower())[:100]
+    # Feast's join on DuckDB drops columns that end in _y, and an attribute can well be 'y'.
+    return f"{safe}es" if safe.endswith("_y") else safe
