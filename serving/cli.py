@@ -1,9 +1,158 @@
-"""The sub-commands of `serving`."""
+"""The sub-commands of `serving`: serve, work, decide, explain, catalogue check."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from features.cli import Home
+from features.errors import SegueError
 
 
 def commands(app: typer.Typer) -> None:
     """Registers them on `app`."""
+    app.command()(serve)
+    app.command()(work)
+    app.command()(decide)
+    app.command()(explain)
+    catalogue = typer.Typer(help="The catalogue of actions, channels and contact rules.", no_args_is_help=True)
+
+    @catalogue.callback()
+    def root() -> None:
+        """Check what product teams wrote."""
+
+    catalogue.command()(check)
+    app.add_typer(catalogue, name="catalogue")
+
+
+def serve(
+    home: Home = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Answer decisions over HTTP until stopped."""
+    import os
+    import sys
+
+    from features.settings import load_settings
+
+    settings = load_settings(home)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    os.environ["SEGUE_HOME"] = str(settings.home)
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Segue"]
+    command += ["--host", host or settings.host, "--port", str(port or settings.port)]
+    command += ["--api-workers", str(settings.workers)]
+    os.execv(sys.executable, command)
+
+
+def work(
+    home: Home = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, then stop.")] = False,
+) -> None:
+    """Learn from outcomes, refresh touched customers, release expired contact slots, until stopped."""
+    import logging
+    import signal
+    import threading
+
+    from features import clock
+    from features.ledger import open_ledger
+    from features.settings import load_settings
+    from serving.wiring import features_opener
+    from serving.worker import Worker, work_forever
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    settings = load_settings(home)
+    ledger = open_ledger(settings.ledger)
+    stop = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: stop.set())
+    worker = Worker(settings, ledger, features_opener(settings))
+    work_forever(worker, clock.now, lambda: once or stop.wait(settings.poll_seconds))
+    ledger.close()
+
+
+def decide(
+    customer_id: Annotated[str, typer.Argument(help="The customer to decide for.")],
+    home: Home = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Allow only this channel; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(help="Places to fill.")] = 1,
+) -> None:
+    """Decide for one customer, as the service would, and print the answer with its reasons."""
+    import uuid
+
+    import msgspec
+
+    from features import clock
+    from features.settings import load_settings
+    from serving.routes import Door
+    from serving.schema import DecideRequest
+    from serving.wiring import build
+
+    parts = build(load_settings(home), Door())
+    try:
+        message = DecideRequest(
+            f"cli-{uuid.uuid4()}", customer_id, tuple(channel) if channel else None, limit=limit, explain=True
+        )
+        _print_json(msgspec.json.decode(parts.decider.decide(message, clock.now()).body))
+    finally:
+        parts.close()
+
+
+def explain(
+    decision_id: Annotated[str, typer.Argument(help="The decision to explain.")],
+    home: Home = None,
+    technical: Annotated[bool, typer.Option("--technical", help="Every number, as JSON.")] = False,
+) -> None:
+    """Say in plain English why a decision was made, and why not otherwise."""
+    import msgspec
+
+    from features.errors import NotFound
+    from features.ledger import open_ledger
+    from features.settings import load_settings
+    from serving.explain import explanation
+
+    ledger = open_ledger(load_settings(home).ledger)
+    try:
+        stored = ledger.decision(decision_id)
+        if stored.record is None:
+            raise NotFound("this decision was imported: there is no record of how it was made")
+        told = explanation(msgspec.json.decode(stored.record))
+    finally:
+        ledger.close()
+    if technical:
+        _print_json(told)
+        return
+    for line in told["summary"]:
+        typer.echo(line)
+
+
+def check(home: Home = None) -> None:
+    """Name every fault of the catalogue with file, line and key. Exit status 1 where there is one."""
+    from features.catalogue import read_catalogue
+    from features.settings import load_settings
+    from serving.expressions import compile_catalogue
+    from serving.wiring import features_opener
+
+    settings = load_settings(home)
+    catalogue, faults = read_catalogue(settings.catalogue_folder)
+    try:
+        store = features_opener(settings)()
+    except SegueError:
+        store = None
+    names = None if store is None else store.contract.names
+    found = [str(f) for f in faults] + compile_catalogue(catalogue, names)[1]
+    for one in found:
+        typer.echo(one, err=True)
+    if found:
+        raise typer.Exit(1)
+    arms = len(list(catalogue.arms()))
+    typer.echo(f"{len(catalogue.actions)} actions on {len(catalogue.channels)} channels, {arms} arms: no faults")
+    if names is None:
+        typer.echo("(features are not built yet: names after `customer.` were not checked)")
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

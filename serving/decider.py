@@ -1,0 +1,165 @@
+"""Around the pure decision: look up, decide, commit, answer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from features.clock import DAY
+from features.domain import Decision
+from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
+from features.ledger import Ledger, StoredAnswer
+from features.settings import Settings
+from serving.assignment import Layer
+from serving.contact_policy import longest_window
+from serving.engine import Knowledge, Request, decide
+from serving.explain import explanation
+from serving.refresh import Live
+from serving.schema import DecideRequest, answer
+
+log = logging.getLogger("segue.decisions")
+
+#: Requests of one customer that keep overtaking each other: after so many the answer is to slow down.
+MAX_ATTEMPTS = 20
+
+
+class SlowDown(SegueError):
+    code, status = "slow_down", 429
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The bytes to send, and whether an earlier request stored them."""
+
+    body: bytes
+    replayed: bool
+
+
+class Decider:
+    """Decides and records. One for each worker process; safe to call from several threads."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, live: Live, layers: Sequence[Layer]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._live = live
+        self._layers = tuple(layers)
+
+    def decide(self, message: DecideRequest, now: int) -> Answer:
+        """The answer to a request; the decision is in the ledger before this returns.
+
+        Raises Conflict when the request id was used for another request, SlowDown when other requests of the customer
+        keep taking the contact first.
+        """
+        request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
+        stored = self._ledger.find_answer(message.request_id)
+        if stored is not None:
+            return _again(stored, request_hash)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            live, knowledge = self._live.strategy, self._know(message.customer_id, now)
+            decision = decide(
+                _request(message),
+                knowledge,
+                live,
+                decision_id=decision_id(self._settings.assignment_salt, message.request_id),
+                now=now,
+                layers=self._layers,
+                salt=self._settings.assignment_salt,
+                attempt=attempt,
+            )
+            body = msgspec.json.encode(_answer(decision, message.explain))
+            try:
+                self._ledger.append_decision(
+                    decision,
+                    request_hash=request_hash,
+                    answer=body,
+                    contact_version=knowledge.contact_version,
+                    action_classes={a.id: a.action_class for a in live.catalogue.actions.values()},
+                )
+            except ContactTaken:
+                continue  # the state moved: the whole decision is made again on the new one
+            except Conflict:
+                stored = self._ledger.find_answer(message.request_id)
+                if stored is None:
+                    raise
+                return _again(stored, request_hash)
+            _log(decision)
+            return Answer(body, replayed=False)
+        raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
+
+    def _know(self, customer_id: str, now: int) -> Knowledge:
+        """What the ledger and the feature store say of the customer now."""
+        since = now - longest_window(self._live.strategy.catalogue.contact_rules)
+        # The version is read before or with the contacts, so that a contact in between is noticed at the commit.
+        version, slots = self._ledger.contact_state(customer_id, since)
+        customer = self._ledger.customer(customer_id)
+        features: Mapping[str, float | None] = {}
+        fallback = None
+        if customer is not None:
+            features, fallback = self._features(customer_id, now)
+        return Knowledge(customer, features, fallback, slots, version)
+
+    def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], str | None]:
+        """(features by name, why they are missing). Values too old to trust count as missing."""
+        store = self._live.features
+        if store is None:
+            return {}, "features_unavailable"
+        try:
+            row = store.read(customer_id)
+        except StoreUnavailable:
+            return {}, "features_unavailable"
+        if row is None:
+            return {}, "features_missing"
+        if now - row.as_of > self._settings.feature_max_age_days * DAY:
+            return {}, "features_stale"
+        return dict(zip(store.contract.names, row.values, strict=True)), None
+
+
+def decision_id(salt: str, request_id: str) -> str:
+    """Keyed by the request: asking again after a crash that lost the answer draws the same arm."""
+    return "d-" + hashlib.sha256(f"{salt}|decision|{request_id}".encode()).hexdigest()[:30]
+
+
+def _request(message: DecideRequest) -> Request:
+    return Request(
+        message.request_id,
+        message.customer_id,
+        message.channels,
+        message.placement,
+        message.limit,
+        message.intent,
+        message.context,
+    )
+
+
+def _answer(decision: Decision, explain: bool) -> dict[str, object]:
+    body = answer(decision)
+    if explain:
+        told = explanation(msgspec.json.decode(msgspec.json.encode(decision)))
+        body |= {"candidates": told["candidates"], "summary": told["summary"]}
+    return body
+
+
+def _again(stored: StoredAnswer, request_hash: str) -> Answer:
+    if stored.request_hash != request_hash:
+        raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
+    return Answer(stored.answer, replayed=True)
+
+
+def _log(decision: Decision) -> None:
+    """One line a decision: ids of ours and what was decided, nothing of the customer."""
+    if log.isEnabledFor(logging.INFO):
+        log.info(
+            "decided",
+            extra={
+                "decision_id": decision.decision_id,
+                "result": decision.result,
+                "reason": decision.reason,
+                "fallback_reason": decision.fallback_reason,
+                "arm": decision.arm.key,
+                "action_probability": decision.action_probability,
+            },
+        )

@@ -1,0 +1,60 @@
+"""May this customer have this action at all? Availability, consent, then the catalogue's conditions in three kinds.
+
+The kinds, in order: eligible (law and product), applicable (relevant now), suitable (right for this person).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from features.catalogue import Action, Channel
+from features.clock import format_time
+from features.domain import ActionClass, Scalar, Stage
+from serving.expressions import ActionExpressions, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Why a candidate is out: the stage, the rule, the value seen and the limit it broke."""
+
+    stage: Stage
+    rule: str
+    seen: Scalar = None
+    limit: Scalar = None
+
+
+def unavailable(action: Action, now: int, placement: str | None) -> Removal | None:
+    """An action outside its dates, or not made for the placement asked for."""
+    if action.starts_at is not None and now < action.starts_at:
+        return Removal(Stage.CATALOGUE, "starts_at", format_time(now), format_time(action.starts_at))
+    if action.ends_at is not None and now >= action.ends_at:
+        return Removal(Stage.CATALOGUE, "ends_at", format_time(now), format_time(action.ends_at))
+    if placement is not None and action.placements and placement not in action.placements:
+        return Removal(Stage.CATALOGUE, "placements", placement, ", ".join(action.placements))
+    return None
+
+
+def not_asked(channel: str, channels: Collection[str] | None) -> Removal | None:
+    """A channel the request did not ask for."""
+    if channels is None or channel in channels:
+        return None
+    return Removal(Stage.CATALOGUE, "channels", channel, ", ".join(channels) or "none")
+
+
+def unconsented(action: Action, channel: Channel, consents: Mapping[str, str]) -> Removal | None:
+    """An outbound channel without consent. Unknown stops marketing; a denial stops everything."""
+    if not channel.outbound:
+        return None
+    seen = consents.get(channel.id, "unknown")
+    if seen == "granted" or (seen == "unknown" and action.action_class != ActionClass.MARKETING):
+        return None
+    return Removal(Stage.CONSENT, f"consent.{channel.id}", seen, "granted")
+
+
+def ineligible(expressions: ActionExpressions, scope: Scope) -> Removal | None:
+    """The first condition of the action that does not hold."""
+    for kind, expression in expressions.conditions:
+        if not expression.holds(scope.cel):
+            return Removal(Stage.ELIGIBILITY, kind, expression.seen(scope.values), expression.source)
+    return None

@@ -1,0 +1,142 @@
+"""Expressions of the catalogue (CEL) over `customer`, `context` and `score`: compiled once, run in each decision.
+
+CEL (https://cel.dev) cannot loop or reach outside what it is given, so product teams may write it safely.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cel
+
+from features.catalogue import Catalogue
+from features.domain import Scalar
+
+ROOTS = ("customer", "context", "score")
+SCORES = ("churn", "conversion")
+_NAME = re.compile(r"\b(customer|context|score)\s*(?:\?)?\.\s*([A-Za-z_]\w*)")
+_TEXT = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
+#: What CEL raises for a value that is missing, null or of another type; anything else is a fault of ours.
+_CANNOT = (TypeError, KeyError, ValueError, RuntimeError, ArithmeticError)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One compiled expression. `names` are the `root.name` it refers to, in order."""
+
+    source: str
+    names: tuple[str, ...]
+    program: Any
+
+    def holds(self, scope: Any) -> bool:
+        """Whether the condition is true. A value it needs that is missing makes it false: unknown never qualifies."""
+        try:
+            return self.program.execute(scope) is True
+        except _CANNOT:
+            return False
+
+    def amount(self, scope: Any) -> float | None:
+        """The number it gives, or None where a value it needs is missing or the result is no finite number."""
+        try:
+            value = self.program.execute(scope)
+        except _CANNOT:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if abs(value) < float("inf") else None
+
+    def seen(self, values: Mapping[str, Mapping[str, Scalar]]) -> str:
+        """The values it looked at, for people: `customer.tenure_days = 12`."""
+        parts = []
+        for name in self.names:
+            root, key = name.split(".", 1)
+            value = values[root].get(key)
+            shown = "missing" if value is None else f"{value:g}" if isinstance(value, float) else repr(value)
+            parts.append(f"{name} = {shown}")
+        return ", ".join(parts)
+
+
+def compile_expression(source: str, customer_names: Collection[str] | None) -> Expression:
+    """Compiles, and checks that every name is known and that operators fit their types.
+
+    `customer_names` are the features and attributes that exist, None where there are no features yet and any name goes;
+    `context` takes any name, for requests bring what they like. Raises ValueError that says what is wrong.
+    """
+    program = cel.compile(source)
+    unknown = [v for v in program.variables() if v not in ROOTS]
+    if unknown:
+        raise ValueError(f"unknown name {unknown[0]!r}; write customer.…, context.… or score.…")
+    bare = _TEXT.sub("''", source)
+    names = tuple(dict.fromkeys(f"{root}.{name}" for root, name in _NAME.findall(bare)))
+    for name in names:
+        root, key = name.split(".", 1)
+        if root == "customer" and customer_names is not None and key not in customer_names:
+            raise ValueError(f"no feature or attribute {key!r}; `segue features apply` lists them")
+        if root == "score" and key not in SCORES:
+            raise ValueError(f"no score {key!r}; one of {', '.join(SCORES)}")
+    return Expression(source, names, program)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionExpressions:
+    """The compiled expressions of one action: conditions by kind, and the value where it is an expression."""
+
+    conditions: tuple[tuple[str, Expression], ...]
+    value: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCatalogue:
+    """A catalogue with its expressions compiled; `customer_names` are all the features and attributes they read."""
+
+    catalogue: Catalogue
+    expressions: Mapping[str, ActionExpressions]
+    customer_names: tuple[str, ...]
+
+
+def compile_catalogue(
+    catalogue: Catalogue, customer_names: Collection[str] | None
+) -> tuple[CompiledCatalogue, list[str]]:
+    """The compiled catalogue, and what is wrong with its expressions, as `action: key: message`."""
+    faults: list[str] = []
+    used: dict[str, None] = {}
+    compiled: dict[str, ActionExpressions] = {}
+
+    def one(action: str, key: str, source: str) -> Expression | None:
+        try:
+            expression = compile_expression(source, customer_names)
+        except ValueError as error:
+            faults.append(f"{action}: {key}: {error}")
+            return None
+        used.update(dict.fromkeys(n.split(".", 1)[1] for n in expression.names if n.startswith("customer.")))
+        return expression
+
+    for action in catalogue.actions.values():
+        conditions = []
+        for kind in ("eligible", "applicable", "suitable"):
+            source = getattr(action, kind)
+            expression = one(action.id, kind, source) if source else None
+            if expression is not None:
+                conditions.append((kind, expression))
+        value = one(action.id, "value", action.value) if isinstance(action.value, str) else None
+        compiled[action.id] = ActionExpressions(tuple(conditions), value)
+    return CompiledCatalogue(catalogue, compiled, tuple(used)), faults
+
+
+class Scope:
+    """The values one decision's expressions see. The conversion into CEL happens once for the whole catalogue."""
+
+    __slots__ = ("_cel", "values")
+
+    def __init__(
+        self, customer: Mapping[str, Scalar], context: Mapping[str, Scalar], score: Mapping[str, float]
+    ) -> None:
+        self.values: Mapping[str, Mapping[str, Scalar]] = {"customer": customer, "context": context, "score": score}
+        self._cel = cel.Context({"customer": dict(customer), "context": dict(context), "score": dict(score)})
+
+    @property
+    def cel(self) -> Any:
+        return self._cel

@@ -1,0 +1,119 @@
+"""The OpenAPI description of the HTTP door, made from the very structs that parse it, and the page that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from serving.schema import DecideRequest, EventMessage, EventsRequest, OutcomeMessage, OutcomesRequest, ShownRequest
+
+#: Swagger's viewer is served by BentoML from this machine: the page needs no network.
+DOCS_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Segue: the decision service</title>
+<link rel="stylesheet" href="/static_content/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="/static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "/v1/openapi.json", dom_id: "#swagger-ui"})</script>
+</body></html>
+"""
+
+_TEXT, _NUMBER, _BOOLEAN = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+_TIME = {"type": "string", "format": "date-time"}
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    messages = (DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest)
+    schemas, components = msgspec.json.schema_components(messages, ref_template="#/components/schemas/{name}")
+    by_type = dict(zip(messages, schemas, strict=True))
+    either = {"anyOf": [by_type[OutcomeMessage], by_type[OutcomesRequest]]}
+    either_event = {"anyOf": [by_type[EventMessage], by_type[EventsRequest]]}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Segue",
+            "version": "1",
+            "description": "For one customer at one moment: the best action and the channel to carry it.",
+        },
+        "paths": {
+            "/v1/decide": {"post": _operation("Decide the next best action", by_type[DecideRequest], "Answer")},
+            "/v1/shown": {"post": _operation("Say that an item was displayed", by_type[ShownRequest], "Accepted")},
+            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", either, "Taken")},
+            "/v1/events": {"post": _operation("Say what a customer did anywhere", either_event, "Taken")},
+            "/v1/decisions/{decision_id}": {"get": _explain()},
+        },
+        "components": {"schemas": components | _ANSWERS},
+    }
+
+
+def _operation(summary: str, body: dict[str, Any], answer: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": _responses(answer, ("400", "404", "409", "413", "422", "429", "503")),
+    }
+
+
+def _explain() -> dict[str, Any]:
+    where = {"name": "decision_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "summary": "Why a decision was made, and why not otherwise",
+        "parameters": [where],
+        "responses": _responses("Explanation", ("404", "503")),
+    }
+
+
+def _responses(answer: str, errors: tuple[str, ...]) -> dict[str, Any]:
+    def shaped(name: str, words: str) -> dict[str, Any]:
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        return {"description": words, "content": {"application/json": {"schema": schema}}}
+
+    return {"200": shaped(answer, "Done")} | {code: shaped("Error", "Not done") for code in errors}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_ITEM = _object(
+    rank={"type": "integer"},
+    action=_TEXT,
+    channel=_maybe(_TEXT),
+    content=_maybe(_TEXT),
+    action_probability={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    p_accept=_maybe(_NUMBER),
+    expected_value=_NUMBER,
+    priority=_NUMBER,
+    expires_at=_TIME,
+)
+_ANSWERS: dict[str, Any] = {
+    "Error": _object(error=_object(code=_TEXT, message=_TEXT, field=_maybe(_TEXT))),
+    "Accepted": _object(accepted={"type": "integer"}),
+    "Taken": _object(
+        accepted={"type": "integer"},
+        duplicates={"type": "integer"},
+        rejected={"type": "array", "items": {"type": "object"}},
+    ),
+    "Explanation": _object(
+        candidates={"type": "array", "items": {"type": "object"}}, summary={"type": "array", "items": _TEXT}
+    ),
+    "Answer": _object(
+        decision_id=_TEXT,
+        request_id=_TEXT,
+        customer_id=_TEXT,
+        decided_at=_TIME,
+        items={"type": "array", "items": _ITEM, "minItems": 1},
+        result={"enum": ["action", "do_nothing"]},
+        reason=_maybe(_TEXT),
+        fallback_reason=_maybe(_TEXT),
+        defer_until=_maybe(_TIME),
+        variants={"type": "object"},
+        versions=_object(bundle=_maybe(_TEXT), policy=_TEXT, catalogue=_TEXT),
+        replayed=_BOOLEAN,
+    ),
+}

@@ -1,0 +1,117 @@
+"""Keeping a running service current: catalogue, champion bundle and policy are watched, and swapped in whole."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from features.catalogue import load_catalogue
+from features.errors import CatalogueError, SegueError
+from features.ledger import Ledger
+from features.settings import Settings
+from features.store import FeatureStore
+from serving.expressions import compile_catalogue
+from serving.strategy import EMPTY_STRATEGY, Strategy
+from training.bandit import EpsilonGreedy, PolicySnapshot
+from training.bundle import Bundle, champion, load_bundle
+from training.learner import latest_snapshot
+
+log = logging.getLogger("segue.refresh")
+
+
+class Live:
+    """What decides now. `strategy` is replaced in one assignment, so a decision sees one version of everything."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, open_features: Callable[[], FeatureStore | None]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._open_features = open_features
+        self._seen: dict[str, object] = {}
+        self._compiled = EMPTY_STRATEGY.compiled
+        self._bundle: Bundle | None = None
+        self.features: FeatureStore | None = None
+        self.strategy: Strategy = EMPTY_STRATEGY
+
+    def refresh(self) -> bool:
+        """Looks for news and takes them in; returns whether anything changed.
+
+        What cannot be read keeps the last good version, and is logged once.
+        """
+        news = [
+            self._when_new("features", _stamp(self._settings.feature_folder, "contract.json"), self._load_features),
+            self._when_new("bundle", _stamp(self._settings.bundle_folder, "champion.json"), self._load_bundle),
+            self._when_new("catalogue", self._catalogue_stamp(), self._load_catalogue),
+        ]
+        snapshot, _ = latest_snapshot(self._ledger)
+        if self._bundle is not None and snapshot.bundle not in (None, self._bundle.bundle_id):
+            # Learned on another bundle's predictions: not a correction of this one's.
+            snapshot = PolicySnapshot(snapshot.number, self._bundle.bundle_id)
+        if any(news) or snapshot.number != self.strategy.snapshot.number:
+            self.strategy = Strategy(self._compiled, self._bundle, snapshot, EpsilonGreedy(self._settings.epsilon))
+            return True
+        return False
+
+    def _when_new(self, name: str, stamp: object, load: Callable[[], None]) -> bool:
+        if self._seen.get(name, ()) == stamp:
+            return False
+        self._seen[name] = stamp
+        try:
+            load()
+        except (SegueError, OSError) as error:
+            log.error("%s not taken in, the last good one stays: %s", name, error)
+            return False
+        return True
+
+    def _load_features(self) -> None:
+        self.features = self._open_features()
+        self._seen.pop("catalogue", None)  # its expressions name features: check them against the new ones
+
+    def _load_bundle(self) -> None:
+        folder = champion(self._settings.bundle_folder)
+        self._bundle = None if folder is None else load_bundle(folder)
+
+    def _load_catalogue(self) -> None:
+        catalogue = load_catalogue(self._settings.catalogue_folder)
+        names = None if self.features is None else self.features.contract.names
+        compiled, faults = compile_catalogue(catalogue, names)
+        if faults:
+            # Never half of it: a dropped condition would open an action to everybody.
+            raise CatalogueError("; ".join(faults))
+        self._compiled = compiled
+
+    def _catalogue_stamp(self) -> tuple[tuple[str, int, int], ...]:
+        folder = self._settings.catalogue_folder
+        files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+        return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+
+
+class Watcher:
+    """Refreshes in the background until stopped."""
+
+    def __init__(self, live: Live, every_seconds: float) -> None:
+        self._live = live
+        self._every = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="segue-refresh", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                self._live.refresh()
+            except Exception:
+                # The service goes on deciding with what it has; the next round tries again.
+                log.exception("refresh failed")
+
+
+def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
+    file = folder / name
+    return (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None

@@ -1,0 +1,163 @@
+"""The wire: what requests may say, and how answers are written. DESIGN's contract, one struct a message.
+
+Types, lengths and ranges are checked by msgspec while it parses; times and references are checked here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from features.clock import LATEST, format_time, parse_time
+from features.domain import DO_NOTHING, Decision, OutcomeKind
+from features.errors import InvalidInput, Malformed, SegueError
+
+#: Ids and names from outside: 1 to 128 characters, none of them a control character (PostgreSQL takes no NUL).
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Time = Annotated[str, msgspec.Meta(min_length=10, max_length=40)]
+Text = Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00]*$")]
+#: Whole numbers that a double holds exactly, so that nothing changes on the way.
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+Money = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+Value = Text | Whole | float | bool | None
+Values = Annotated[dict[Id, Value], msgspec.Meta(max_length=100)]
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class DecideRequest(_Message):
+    request_id: Id
+    customer_id: Id
+    channels: Annotated[tuple[Id, ...], msgspec.Meta(max_length=50)] | None = None
+    placement: Id | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    intent: Id | None = None
+    context: Values = {}
+    explain: bool = False
+
+
+class ShownRequest(_Message):
+    decision_id: Id
+    rank: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    shown_at: Time | None = None
+
+
+class OutcomeMessage(_Message):
+    outcome_id: Id
+    kind: OutcomeKind
+    occurred_at: Time
+    decision_id: Id | None = None
+    rank: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    customer_id: Id | None = None
+    action: Id | None = None
+    value: Money | None = None
+
+
+class OutcomesRequest(_Message):
+    outcomes: Annotated[tuple[OutcomeMessage, ...], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class EventMessage(_Message):
+    event_id: Id
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
+    occurred_at: Time
+    customer_id: Id | None = None
+    anonymous_id: Id | None = None
+    source: Id | None = None
+    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    value: Money | None = None
+    properties: Values = {}
+
+
+class EventsRequest(_Message):
+    events: Annotated[tuple[EventMessage, ...], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Parses bodies into messages. Made once: msgspec prepares each type."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[type, Any] = {}
+
+    def read(self, body: bytes, message: type[T]) -> T:
+        """The message in `body`. Raises Malformed for what is not JSON, InvalidInput for what does not fit."""
+        decoder = self._decoders.get(message)
+        if decoder is None:
+            decoder = self._decoders[message] = msgspec.json.Decoder(message)
+        try:
+            return decoder.decode(body)  # type: ignore[no-any-return]
+        except msgspec.ValidationError as error:
+            message, field = _explained(str(error))
+            raise InvalidInput(message, field=field) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Malformed("the body is not JSON", code="malformed_json") from None
+
+
+def _explained(text: str) -> tuple[str, str | None]:
+    """(message, field) of msgspec's words, which name the place but never repeat a value, except an unknown key."""
+    message, _, path = text.partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").lstrip(".") or None
+    if message.startswith("Object contains unknown field"):
+        return "this message has no such field", "unknown"
+    if message.startswith("Object missing required field"):
+        return "this field is needed", message.split("`")[1]
+    if "regex" in message:
+        return "must have no control characters, and only the characters such a name may have", field
+    return message[0].lower() + message[1:], field
+
+
+def time_of(text: str, field: str) -> int:
+    """Microseconds of a time on the wire. Raises InvalidInput."""
+    try:
+        moment = parse_time(text)
+    except (ValueError, OverflowError):
+        raise InvalidInput("must be a time in ISO 8601, like 2026-01-31T12:00:00Z", field=field) from None
+    if not 0 <= moment <= LATEST:
+        raise InvalidInput("must lie between 1970 and 9999", field=field)
+    return moment
+
+
+def answer(decision: Decision) -> dict[str, Any]:
+    """The answer to a decide request, ready for JSON."""
+    return {
+        "decision_id": decision.decision_id,
+        "request_id": decision.request_id,
+        "customer_id": decision.customer_id,
+        "decided_at": format_time(decision.decided_at),
+        "items": [
+            {
+                "rank": item.rank,
+                "action": item.arm.action,
+                "channel": None if item.arm == DO_NOTHING else item.arm.channel,
+                "content": item.content,
+                "action_probability": item.action_probability,
+                "p_accept": item.p_accept,
+                "expected_value": item.expected_value,
+                "priority": item.priority,
+                "expires_at": format_time(item.expires_at),
+            }
+            for item in decision.items
+        ],
+        "result": decision.result,
+        "reason": decision.reason,
+        "fallback_reason": decision.fallback_reason,
+        "defer_until": None,
+        "variants": dict(decision.variants),
+        "versions": {
+            "bundle": decision.versions.bundle,
+            "policy": decision.versions.policy,
+            "catalogue": decision.versions.catalogue,
+        },
+        "replayed": False,
+    }
+
+
+def error_body(error: SegueError) -> bytes:
+    """The one shape of every error."""
+    return msgspec.json.encode({"error": {"code": error.code, "message": error.message, "field": error.field}})

@@ -1,0 +1,19 @@
+"""Priority is P x C x V x L minus cost, as the golden cases say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serving.arbitration import factor, priority
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "priorities.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda c: c["say"])
+def test_priorities_are_those_on_file(case: dict) -> None:
+    lever = factor(case["lever_percent"])
+    found = priority(case["p_accept"], case["context_weight"], case["action_value"], lever, case["cost"])
+    assert found == pytest.approx(case["priority"], abs=1e-12)

@@ -1,0 +1,223 @@
+"""One decision: filters in order, the draw last, and a record that explains every arm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.catalogue import Catalogue, load_catalogue
+from features.clock import DAY, HOUR, parse_time
+from features.domain import DO_NOTHING, Arm, Customer, Stage
+from features.ledger import ContactSlot
+from serving.assignment import Layer, holdout_layer
+from serving.engine import Knowledge, Request, decide
+from serving.expressions import compile_catalogue
+from serving.strategy import P_WITHOUT_MODEL, Strategy
+from training.bandit import ArmStatistics, EpsilonGreedy, PolicySnapshot
+
+NOW = parse_time("2026-03-01T12:00:00Z")
+CATALOGUE = """
+[[group]]
+id = "growth"
+[[group]]
+id = "help"
+[[channel]]
+id = "email"
+cost = 0.01
+[[channel]]
+id = "web"
+outbound = false
+reports = "responses"
+[[action]]
+id = "upgrade"
+group = "growth"
+value = 40.0
+lever = 55
+eligible = "customer.tenure_days >= 30"
+treatment = [{channel = "email", content = "upgrade/email"}, {channel = "web"}]
+[[action]]
+id = "christmas"
+group = "growth"
+value = 10.0
+starts_at = 2026-12-01T00:00:00Z
+ends_at = 2026-12-27T00:00:00Z
+treatment = [{channel = "web"}]
+[[action]]
+id = "follow_up"
+group = "help"
+class = "service"
+value = "5.0 + customer.tenure_days"
+treatment = [{channel = "email"}]
+[[contact_policy]]
+id = "one-a-day"
+scope = "all"
+limit = 1
+window_days = 1
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    (tmp_path / "all.toml").write_text(CATALOGUE)
+    return load_catalogue(tmp_path)
+
+
+@pytest.fixture
+def strategy(catalogue: Catalogue) -> Strategy:
+    compiled, faults = compile_catalogue(catalogue, ("tenure_days",))
+    assert faults == []
+    return Strategy(compiled, None, PolicySnapshot(), EpsilonGreedy(0.1))
+
+
+ANNA = Knowledge(Customer("anna", consents={"email": "granted"}), {"tenure_days": 100.0})
+
+
+def ask(strategy: Strategy, knowledge: Knowledge = ANNA, share: float = 0.0, now: int = NOW, **request: object):
+    asked = Request("r-1", "anna", **request)  # type: ignore[arg-type]
+    layers = [Layer("holdout", "holdout", "everyone", share)]
+    return decide(asked, knowledge, strategy, decision_id="d-1", now=now, layers=layers, salt="s")
+
+
+def stages(decision) -> dict[str, tuple[Stage | None, str | None]]:
+    return {c.arm.key: (c.stage, c.rule) for c in decision.candidates}
+
+
+def test_every_arm_is_considered_and_doing_nothing_is_never_removed(strategy: Strategy) -> None:
+    found = stages(ask(strategy))
+    assert found == {
+        "upgrade@email": (None, None),
+        "upgrade@web": (None, None),
+        "christmas@web": (Stage.CATALOGUE, "starts_at"),
+        "follow_up@email": (None, None),
+        DO_NOTHING.key: (None, None),
+    }
+
+
+def test_probabilities_of_the_survivors_sum_to_one_and_the_removed_have_none(strategy: Strategy) -> None:
+    decision = ask(strategy)
+    assert sum(c.probability for c in decision.candidates) == pytest.approx(1.0, abs=1e-12)
+    assert all((c.probability > 0) == (c.stage is None) for c in decision.candidates)
+    chosen = next(c for c in decision.candidates if c.arm == decision.arm)
+    assert decision.action_probability == chosen.probability
+
+
+def test_a_survivor_shows_each_factor_of_its_priority(strategy: Strategy) -> None:
+    one = next(c for c in ask(strategy).candidates if c.arm == Arm("upgrade", "email"))
+    assert (one.p_model, one.action_value, one.lever, one.contact_cost) == (P_WITHOUT_MODEL, 40.0, 1.55, 0.01)
+    assert one.priority == pytest.approx(P_WITHOUT_MODEL * 40.0 * 1.55 - 0.01)
+    follow_up = next(c for c in ask(strategy).candidates if c.arm.action == "follow_up")
+    assert follow_up.action_value == 105.0
+
+
+def test_the_same_arguments_give_the_same_decision(strategy: Strategy) -> None:
+    assert ask(strategy) == ask(strategy)
+
+
+def test_a_holdout_customer_gets_nothing_with_certainty(strategy: Strategy) -> None:
+    decision = ask(strategy, share=1.0)
+    assert (decision.result, decision.reason, decision.arm) == ("do_nothing", "holdout", DO_NOTHING)
+    assert decision.action_probability == 1.0
+    assert decision.variants == {"holdout": "holdout"}
+
+
+def test_an_unknown_customer_is_a_result(strategy: Strategy) -> None:
+    decision = ask(strategy, Knowledge(None))
+    assert (decision.result, decision.reason) == ("do_nothing", "unknown_customer")
+
+
+def test_unknown_consent_stops_marketing_but_not_service(strategy: Strategy) -> None:
+    found = stages(ask(strategy, replace(ANNA, customer=Customer("anna"))))
+    assert found["upgrade@email"] == (Stage.CONSENT, "consent.email")
+    assert found["upgrade@web"] == (None, None)
+    assert found["follow_up@email"] == (None, None)
+
+
+def test_denied_consent_stops_service_too(strategy: Strategy) -> None:
+    found = stages(ask(strategy, replace(ANNA, customer=Customer("anna", consents={"email": "denied"}))))
+    assert found["follow_up@email"] == (Stage.CONSENT, "consent.email")
+
+
+def test_a_condition_on_a_missing_feature_removes_and_says_so(strategy: Strategy) -> None:
+    decision = ask(strategy, replace(ANNA, features={}, fallback_reason="features_unavailable"))
+    one = next(c for c in decision.candidates if c.arm == Arm("upgrade", "web"))
+    assert (one.stage, one.rule, one.seen) == (Stage.ELIGIBILITY, "eligible", "customer.tenure_days = missing")
+    assert decision.fallback_reason == "features_unavailable"
+
+
+def test_a_missing_model_is_marked(strategy: Strategy) -> None:
+    assert ask(strategy).fallback_reason == "no_model"
+
+
+def test_only_channels_asked_for_remain(strategy: Strategy) -> None:
+    found = stages(ask(strategy, channels=("web",)))
+    assert found["upgrade@email"] == (Stage.CATALOGUE, "channels")
+    assert found["upgrade@web"] == (None, None)
+
+
+def test_no_arm_left_is_a_result(strategy: Strategy) -> None:
+    decision = ask(strategy, channels=())
+    assert (decision.result, decision.reason, decision.action_probability) == ("do_nothing", "no_eligible_action", 1.0)
+
+
+def test_dates_open_and_close_exactly(strategy: Strategy) -> None:
+    start, end = parse_time("2026-12-01T00:00:00Z"), parse_time("2026-12-27T00:00:00Z")
+    live = {at: stages(ask(strategy, now=at))["christmas@web"][1] for at in (start - 1, start, end - 1, end)}
+    assert live == {start - 1: "starts_at", start: None, end - 1: None, end: "ends_at"}
+
+
+def slot(hours_ago: int, state: str = "reserved", action: str = "upgrade", kind: str = "marketing") -> ContactSlot:
+    at = NOW - hours_ago * HOUR
+    return ContactSlot(Arm(action, "email"), "growth", kind, at, at + DAY, state)
+
+
+@pytest.mark.parametrize(
+    ("slots", "held"),
+    [
+        ([], False),
+        ([slot(1)], True),
+        ([slot(23)], True),
+        ([slot(24)], False),
+        ([slot(1, kind="service")], False),
+    ],
+)
+def test_the_contact_limit_counts_marketing_contacts_in_its_window(
+    strategy: Strategy, slots: list[ContactSlot], held: bool
+) -> None:
+    found = stages(ask(strategy, replace(ANNA, slots=slots)))
+    assert (found["upgrade@email"] == (Stage.CONTACT_POLICY, "one-a-day")) is held
+    assert found["upgrade@web"] == (None, None)  # a visit is no contact
+    assert found["follow_up@email"] == (None, None)  # service passes marketing limits
+
+
+def test_an_expired_promise_that_was_never_shown_counts_no_more(strategy: Strategy) -> None:
+    expired = ContactSlot(Arm("upgrade", "email"), "growth", "marketing", NOW - 2 * HOUR, NOW - HOUR, "reserved")
+    shown = replace(expired, state="committed")
+    assert stages(ask(strategy, replace(ANNA, slots=[expired])))["upgrade@email"] == (None, None)
+    assert stages(ask(strategy, replace(ANNA, slots=[shown])))["upgrade@email"][0] == Stage.CONTACT_POLICY
+
+
+def test_what_was_learned_changes_the_priority_and_the_draw(strategy: Strategy) -> None:
+    loved = PolicySnapshot(1, None, {"upgrade@web": ArmStatistics(100, 50_000_000, 2_000_000)})
+    decision = ask(replace(strategy, snapshot=loved))
+    one = next(c for c in decision.candidates if c.arm == Arm("upgrade", "web"))
+    assert one.p_accept == pytest.approx(P_WITHOUT_MODEL * 13.0)
+    assert one.probability == max(c.probability for c in decision.candidates)
+    assert decision.versions.policy == "epsilon-greedy-0.1/1"
+
+
+def test_an_empty_catalogue_is_a_result(tmp_path: Path) -> None:
+    compiled, _ = compile_catalogue(load_catalogue(tmp_path), ())
+    decision = ask(Strategy(compiled, None, PolicySnapshot(), EpsilonGreedy()))
+    assert (decision.result, decision.reason) == ("do_nothing", "empty_catalogue")
+
+
+def test_a_slate_fills_places_with_different_actions(strategy: Strategy) -> None:
+    for number in range(40):
+        layers = [holdout_layer(0.0)]
+        asked = Request(f"r{number}", "anna", limit=3)
+        decision = decide(asked, ANNA, strategy, decision_id=f"d{number}", now=NOW, layers=layers, salt="s")
+        actions = [i.arm.action for i in decision.items]
+        assert len(set(actions)) == len(actions)
+        assert [i.rank for i in decision.items] == list(range(1, len(actions) + 1))

@@ -1,0 +1,79 @@
+"""What does not fit the contract is refused with its place, and never repeated back."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from features.errors import InvalidInput, Malformed
+from serving.schema import DecideRequest, OutcomeMessage, OutcomesRequest, Reader, error_body, time_of
+
+READER = Reader()
+SECRET = "anna-4711"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b'{"request_id": NaN}',
+        b'{"request_id": Infinity}',
+        b"\xff\xfe",
+        b'{"a"' * 3,
+        b"[" * 5000,
+    ],
+)
+def test_what_is_not_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        READER.read(body, DecideRequest)
+    assert (caught.value.status, caught.value.code) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"[]", None),
+        (b'{"customer_id": "x"}', "request_id"),
+        (b'{"request_id": "r", "customer_id": 5}', "customer_id"),
+        (b'{"request_id": "r", "customer_id": ""}', "customer_id"),
+        (b'{"request_id": "r", "customer_id": "a\\u0000b"}', "customer_id"),
+        (b'{"request_id": "r", "customer_id": "' + b"x" * 129 + b'"}', "customer_id"),
+        (b'{"request_id": "r", "customer_id": "c", "limit": 0}', "limit"),
+        (b'{"request_id": "r", "customer_id": "c", "limit": 1.5}', "limit"),
+        (b'{"request_id": "r", "customer_id": "c", "limit": true}', "limit"),
+        (b'{"request_id": "r", "customer_id": "c", "channels": "web"}', "channels"),
+        (b'{"request_id": "r", "customer_id": "c", "context": {"k": [1]}}', "context[...]"),
+        (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e999}}', "context[...]"),
+        (b'{"request_id": "r", "customer_id": "c", "anna-4711": 1}', "unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(body: bytes, field: str | None) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        READER.read(body, DecideRequest)
+    assert caught.value.status == 422
+    assert caught.value.field == field
+    assert SECRET not in caught.value.message
+    assert set(msgspec.json.decode(error_body(caught.value))["error"]) == {"code", "message", "field"}
+
+
+def test_an_outcome_of_an_unknown_kind_is_refused() -> None:
+    body = b'{"outcome_id": "o", "decision_id": "d", "kind": "loved", "occurred_at": "2026-01-01T00:00:00Z"}'
+    with pytest.raises(InvalidInput) as caught:
+        READER.read(body, OutcomeMessage)
+    assert caught.value.field == "kind"
+
+
+def test_a_batch_names_the_entry_that_is_wrong() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        READER.read(b'{"outcomes": [{"outcome_id": 3}]}', OutcomesRequest)
+    assert caught.value.field == "outcomes[0].outcome_id"
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday!", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "2026-01-01T00:00:00+99:00"]
+)
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="must"):
+        time_of(text, "occurred_at")

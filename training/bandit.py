@@ -1,0 +1,104 @@
+"""Policies: from the values of the allowed arms to a probability for each, and what they learn from rewards.
+
+What is learned is a correction of the propensity model, arm by arm, as sufficient statistics that add: accepts seen and
+accepts expected. With a Gamma(k, k) prior on the ratio of true to predicted acceptance (mean 1), and accepts taken as
+Poisson with mean ratio x expected, the posterior mean is (k + accepts) / (k + expected); Gelman et al., Bayesian Data
+Analysis, 3rd ed., section 2.6. An arm nobody has tried keeps exactly the model's prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+#: Fixed point of the sums: whole millionths, so that addition is exact in any order.
+UNIT = 1_000_000
+#: The prior's weight in accepts: after this many expected accepts, data and model count the same.
+PRIOR_ACCEPTS = 2.0
+#: No response is certain: predictions stay inside this range.
+P_RANGE = (1e-6, 1.0 - 1e-6)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmStatistics:
+    """How often an arm was learned from, and its accepts seen and expected, in millionths."""
+
+    count: int = 0
+    accepts_units: int = 0
+    expected_units: int = 0
+
+    def __add__(self, other: ArmStatistics) -> ArmStatistics:
+        return ArmStatistics(
+            self.count + other.count,
+            self.accepts_units + other.accepts_units,
+            self.expected_units + other.expected_units,
+        )
+
+    def __neg__(self) -> ArmStatistics:
+        return ArmStatistics(-self.count, -self.accepts_units, -self.expected_units)
+
+    @property
+    def ratio(self) -> float:
+        """Posterior mean of true over predicted acceptance."""
+        return (PRIOR_ACCEPTS + self.accepts_units / UNIT) / (PRIOR_ACCEPTS + self.expected_units / UNIT)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """Everything learned up to a position of the outcome log. Snapshots are numbered; 0 has learned nothing.
+
+    `bundle` is the bundle whose predictions are being corrected: another bundle starts afresh.
+    """
+
+    number: int = 0
+    bundle: str | None = None
+    arms: Mapping[str, ArmStatistics] = field(default_factory=dict)
+
+    def p_accept(self, arm_key: str, p_model: float) -> float:
+        """The model's prediction, corrected by what was seen of this arm."""
+        statistics = self.arms.get(arm_key)
+        corrected = p_model if statistics is None else p_model * statistics.ratio
+        return min(max(corrected, P_RANGE[0]), P_RANGE[1])
+
+    def learned(self, contributions: Mapping[str, ArmStatistics]) -> PolicySnapshot:
+        """The next snapshot, with these added."""
+        arms = dict(self.arms)
+        for key, statistics in contributions.items():
+            arms[key] = arms.get(key, ArmStatistics()) + statistics
+        return replace(self, number=self.number + 1, arms=arms)
+
+    def to_json(self) -> str:
+        rows = {k: [s.count, s.accepts_units, s.expected_units] for k, s in sorted(self.arms.items())}
+        return msgspec.json.encode({"number": self.number, "bundle": self.bundle, "arms": rows}).decode()
+
+    @staticmethod
+    def from_json(text: str) -> PolicySnapshot:
+        content: dict[str, Any] = msgspec.json.decode(text)
+        arms = {key: ArmStatistics(*row) for key, row in content["arms"].items()}
+        return PolicySnapshot(content["number"], content["bundle"], arms)
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonGreedy:
+    """The best arm, except for a share `epsilon` of draws spread evenly over all (Sutton and Barto, section 2.2)."""
+
+    epsilon: float = 0.1
+
+    @property
+    def name(self) -> str:
+        return f"epsilon-greedy-{self.epsilon:g}"
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """(n,) values in money -> (n,) probabilities that sum to 1, each at least epsilon / n. Ties: the first wins.
+
+        >>> EpsilonGreedy(0.2).probabilities(np.array([1.0, 3.0]))
+        array([0.1, 0.9])
+        """
+        n = len(values)
+        share = np.full(n, self.epsilon / n)
+        share[int(np.argmax(values))] += 1.0 - self.epsilon
+        return share
