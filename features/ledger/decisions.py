@@ -1,0 +1,204 @@
+"""The part of the ledger that records choices, and the contacts they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from features.domain import DO_NOTHING, Arm, Decision
+from features.errors import Conflict, ContactTaken, NotFound
+from features.ledger import engine as database
+from features.ledger import tables as t
+from features.ledger.items import CHUNK, learnable_items
+from features.ledger.records import (
+    Appended,
+    ContactSlot,
+    StoredAnswer,
+    StoredDecision,
+    decision_row,
+    item_rows,
+    reservation_row,
+)
+
+
+class Decisions:
+    """Decisions, their answers, and the contact slots they reserve."""
+
+    _engine: Engine
+
+    def find_answer(self, request_id: str) -> StoredAnswer | None:
+        """What was answered to this request before, if anything."""
+        columns = select(t.decisions.c.request_hash, t.decisions.c.answer)
+        with database.reading(self._engine) as connection:
+            row = connection.execute(columns.where(t.decisions.c.request_id == request_id)).first()
+        return None if row is None else StoredAnswer(row.request_hash, row.answer or b"")
+
+    def contact_state(self, customer_id: str, since: int) -> tuple[int, list[ContactSlot]]:
+        """(version, contacts reserved at or after `since` and not released).
+
+        The version names this state: `append_decision` with it refuses once another contact was taken.
+        """
+        r = t.reservations.c
+        with database.reading(self._engine) as connection:
+            version = connection.scalar(
+                select(t.customers.c.contact_version).where(t.customers.c.customer_id == customer_id)
+            )
+            rows = connection.execute(
+                select(t.reservations)
+                .where(r.customer_id == customer_id, r.reserved_at >= since, r.state != "released")
+                .order_by(r.reserved_at)
+            ).all()
+        slots = [
+            ContactSlot(Arm(x.action, x.channel), x.action_group, x.action_class, x.reserved_at, x.expires_at, x.state)
+            for x in rows
+        ]
+        return version or 0, slots
+
+    def append_decision(
+        self,
+        decision: Decision,
+        *,
+        request_hash: str,
+        answer: bytes,
+        contact_version: int,
+        action_classes: Mapping[str, str],
+    ) -> None:
+        """Records a live decision with its answer, and reserves a contact slot for every item that contacts.
+
+        Raises ContactTaken when the customer's contacts are no longer those of `contact_version`, and Conflict when
+        the request was answered meanwhile; nothing is written then.
+        """
+        contacts = [i for i in decision.items if i.arm != DO_NOTHING]
+        row = decision_row(decision, "live") | {
+            "request_hash": request_hash,
+            "record": msgspec.json.encode(decision),
+            "answer": answer,
+        }
+        try:
+            with database.writing(self._engine) as connection:
+                database.share_log(connection)
+                if contacts:
+                    _take_contact(connection, decision.customer_id, contact_version)
+                    slots = [reservation_row(decision, item, action_classes) for item in contacts]
+                    connection.execute(t.reservations.insert(), slots)
+                connection.execute(t.decisions.insert(), [row])
+                connection.execute(t.decision_items.insert(), item_rows(decision, "open"))
+        except IntegrityError as error:
+            raise Conflict("this request was answered meanwhile", field="request_id") from error
+
+    def import_decisions(self, decisions: Sequence[Decision]) -> Appended:
+        """Appends past decisions made elsewhere; they feed features and training, never the online policy."""
+        if not decisions:
+            return Appended(0, 0)
+        rows = [decision_row(d, "import") | {"request_hash": "", "record": None, "answer": None} for d in decisions]
+        items = [row for d in decisions for row in item_rows(d, "imported")]
+        with database.writing(self._engine) as connection:
+            database.share_log(connection)
+            accepted = database.insert_new(connection, t.decisions, rows)
+            database.insert_new(connection, t.decision_items, items)
+        return Appended(accepted, len(rows) - accepted)
+
+    def decision(self, decision_id: str) -> StoredDecision:
+        """One decision with its items and their outcomes. Raises NotFound."""
+        d = t.decisions.c
+        with database.reading(self._engine) as connection:
+            row = connection.execute(
+                select(d.decision_id, d.customer_id, d.decided_at, d.origin, d.record).where(
+                    d.decision_id == decision_id
+                )
+            ).first()
+            if row is None:
+                raise NotFound("no decision has this id", field="decision_id", code="unknown_decision")
+            items = learnable_items(
+                connection, select(t.decision_items).where(t.decision_items.c.decision_id == decision_id)
+            )
+        return StoredDecision(row.decision_id, row.customer_id, row.decided_at, row.origin, row.record, tuple(items))
+
+    def latest_decisions(
+        self, customer_actions: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[str, int, int]]:
+        """(customer, action) -> (decision_id, rank, decided_at) of the latest decision for it, where there is one."""
+        i = t.decision_items.c
+        found: dict[tuple[str, str], tuple[str, int, int]] = {}
+        with database.reading(self._engine) as connection:
+            for customer_id, action in customer_actions:
+                row = connection.execute(
+                    select(i.decision_id, i.rank, i.decided_at)
+                    .where(i.customer_id == customer_id, i.action == action)
+                    .order_by(i.decided_at.desc())
+                    .limit(1)
+                ).first()
+                if row is not None:
+                    found[customer_id, action] = (row.decision_id, row.rank, row.decided_at)
+        return found
+
+    def decided_for(self, customer_ids: Iterable[str]) -> dict[tuple[str, str], list[tuple[int, str, int]]]:
+        """(customer, action) -> every (decided_at, decision_id, rank) for it, in order of time."""
+        i = t.decision_items.c
+        wanted = list(dict.fromkeys(customer_ids))
+        found: dict[tuple[str, str], list[tuple[int, str, int]]] = {}
+        with database.reading(self._engine) as connection:
+            for start in range(0, len(wanted), CHUNK):
+                rows = connection.execute(
+                    select(i.customer_id, i.action, i.decided_at, i.decision_id, i.rank)
+                    .where(i.customer_id.in_(wanted[start : start + CHUNK]))
+                    .order_by(i.decided_at, i.decision_id, i.rank)
+                )
+                for row in rows:
+                    found.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4]))
+        return found
+
+    def decided_items(self, decision_ids: Iterable[str]) -> dict[tuple[str, int], tuple[str, str, int]]:
+        """(decision_id, rank) -> (customer_id, action, decided_at) for those that exist."""
+        i = t.decision_items.c
+        wanted = list(dict.fromkeys(decision_ids))
+        found: dict[tuple[str, int], tuple[str, str, int]] = {}
+        with database.reading(self._engine) as connection:
+            for start in range(0, len(wanted), CHUNK):
+                rows = connection.execute(
+                    select(i.decision_id, i.rank, i.customer_id, i.action, i.decided_at).where(
+                        i.decision_id.in_(wanted[start : start + CHUNK])
+                    )
+                )
+                found.update({(r.decision_id, r.rank): (r.customer_id, r.action, r.decided_at) for r in rows})
+        return found
+
+    def mark_shown(self, decision_id: str, rank: int, shown_at: int) -> None:
+        """The item was displayed or delivered: its reservation is committed. Raises NotFound; twice changes nothing."""
+        i, r = t.decision_items.c, t.reservations.c
+        with database.writing(self._engine) as connection:
+            changed = connection.execute(
+                update(t.decision_items)
+                .where(i.decision_id == decision_id, i.rank == rank)
+                .values(shown_at=func.coalesce(i.shown_at, shown_at))
+            )
+            if changed.rowcount != 1:
+                raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
+            connection.execute(
+                update(t.reservations)
+                .where(r.decision_id == decision_id, r.rank == rank, r.state == "reserved")
+                .values(state="committed")
+            )
+
+    def release_expired(self, now: int) -> int:
+        """Releases every slot that was reserved, never shown, and has expired. Returns how many."""
+        r = t.reservations.c
+        with database.writing(self._engine) as connection:
+            result = connection.execute(
+                update(t.reservations).where(r.state == "reserved", r.expires_at <= now).values(state="released")
+            )
+        return max(0, result.rowcount)
+
+
+def _take_contact(connection: Connection, customer_id: str, contact_version: int) -> None:
+    customer = t.customers.c
+    taken = connection.execute(
+        update(t.customers)
+        .where(customer.customer_id == customer_id, customer.contact_version == contact_version)
+        .values(contact_version=contact_version + 1)
+    )
+    if taken.rowcount != 1:
+        raise ContactTaken("another request of this customer was decided first")

@@ -1,0 +1,49 @@
+"""Answered items with all that was heard about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from features.domain import Arm, Outcome
+from features.ledger import tables as t
+from features.ledger.records import LearnableItem, outcome_of
+
+#: Ids asked for in one statement; SQLite takes 32,766 parameters, and a plan for 500 is still quick.
+CHUNK = 500
+
+
+def learnable_items(connection: Connection, query: Any) -> list[LearnableItem]:
+    """The rows of `query`, a select of whole `decision_items`, each with its outcomes, in order of their ids."""
+    rows = sorted(connection.execute(query).all(), key=lambda row: (row.decision_id, row.rank))
+    heard = _outcomes(connection, list(dict.fromkeys(row.decision_id for row in rows)))
+    return [_item(row, heard.get((row.decision_id, row.rank), [])) for row in rows]
+
+
+def _outcomes(connection: Connection, decision_ids: list[str]) -> dict[tuple[str, int], list[Outcome]]:
+    heard: dict[tuple[str, int], list[Outcome]] = {}
+    for start in range(0, len(decision_ids), CHUNK):
+        chunk = decision_ids[start : start + CHUNK]
+        for row in connection.execute(select(t.outcomes).where(t.outcomes.c.decision_id.in_(chunk))):
+            heard.setdefault((row.decision_id, row.rank), []).append(outcome_of(row))
+    return heard
+
+
+def _item(row: Any, outcomes: list[Outcome]) -> LearnableItem:
+    return LearnableItem(
+        decision_id=row.decision_id,
+        rank=row.rank,
+        customer_id=row.customer_id,
+        arm=Arm(row.action, row.channel),
+        p_model=row.p_model,
+        p_accept=row.p_accept,
+        action_value=row.action_value,
+        decided_at=row.decided_at,
+        closes_at=row.closes_at,
+        bundle=row.bundle,
+        reward_state=row.reward_state,
+        reward_units=row.reward_units,
+        # In the order they happened, whatever the order they came in.
+        outcomes=tuple(sorted(outcomes, key=lambda outcome: (outcome.occurred_at, outcome.outcome_id))),
+    )

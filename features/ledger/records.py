@@ -1,0 +1,182 @@
+"""What the ledger hands out, and its rows: domain values to columns and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from features.domain import Arm, Customer, Decision, Event, Item, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """How many rows an append took, and how many it already had."""
+
+    accepted: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSlot:
+    """One contact of a customer, promised or made."""
+
+    arm: Arm
+    action_group: str
+    action_class: str
+    reserved_at: int
+    expires_at: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The bytes that were answered to a request, and the hash of the request they answered."""
+
+    request_hash: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision as it was recorded. `record` is its JSON, None for an imported one."""
+
+    decision_id: str
+    customer_id: str
+    decided_at: int
+    origin: str
+    record: bytes | None
+    items: tuple[LearnableItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnableItem:
+    """One answered item, all that was heard about it, and what the policy has learned from it (`reward_units`)."""
+
+    decision_id: str
+    rank: int
+    customer_id: str
+    arm: Arm
+    p_model: float | None
+    p_accept: float | None
+    action_value: float
+    decided_at: int
+    closes_at: int
+    #: The bundle whose prediction `p_model` is.
+    bundle: str | None
+    reward_state: str
+    reward_units: int
+    outcomes: tuple[Outcome, ...]
+
+
+def as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def customer_row(customer: Customer) -> dict[str, Any]:
+    return {
+        "customer_id": customer.customer_id,
+        "created_at": customer.created_at,
+        "zone": customer.zone,
+        "consents": as_json(customer.consents),
+        "attributes": as_json(customer.attributes),
+    }
+
+
+def customer_of(row: Any) -> Customer:
+    decode = msgspec.json.decode
+    return Customer(row.customer_id, row.created_at, row.zone, decode(row.consents), decode(row.attributes))
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "customer_id": event.customer_id,
+        "type": event.type,
+        "occurred_at": event.occurred_at,
+        "source": event.source,
+        "channel": event.channel,
+        "value": event.value,
+        "properties": as_json(event.properties),
+    }
+
+
+def outcome_row(outcome: Outcome, recorded_at: int) -> dict[str, Any]:
+    return {
+        "outcome_id": outcome.outcome_id,
+        "decision_id": outcome.decision_id,
+        "rank": outcome.rank,
+        "customer_id": outcome.customer_id,
+        "action": outcome.action,
+        "kind": outcome.kind,
+        "occurred_at": outcome.occurred_at,
+        "recorded_at": recorded_at,
+        "value": outcome.value,
+    }
+
+
+def outcome_of(row: Any) -> Outcome:
+    return Outcome(
+        row.outcome_id,
+        row.decision_id,
+        row.customer_id,
+        row.action,
+        row.kind,
+        row.occurred_at,
+        row.rank,
+        row.value,
+    )
+
+
+def decision_row(decision: Decision, origin: str) -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "request_id": decision.request_id,
+        "customer_id": decision.customer_id,
+        "decided_at": decision.decided_at,
+        "origin": origin,
+        "result": decision.result,
+        "reason": decision.reason,
+        "fallback_reason": decision.fallback_reason,
+        "variants": as_json(decision.variants),
+    }
+
+
+def item_rows(decision: Decision, reward_state: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "decision_id": decision.decision_id,
+            "rank": item.rank,
+            "customer_id": decision.customer_id,
+            "decided_at": decision.decided_at,
+            "action": item.arm.action,
+            "channel": item.arm.channel,
+            "action_group": item.action_group,
+            "action_probability": item.action_probability,
+            "p_model": item.p_model,
+            "p_accept": item.p_accept,
+            "action_value": item.action_value,
+            "closes_at": item.closes_at,
+            "bundle": decision.versions.bundle,
+            "shown_at": None,
+            "reward_state": reward_state,
+        }
+        for item in decision.items
+    ]
+
+
+def reservation_row(decision: Decision, item: Item, action_classes: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "rank": item.rank,
+        "customer_id": decision.customer_id,
+        "action": item.arm.action,
+        "channel": item.arm.channel,
+        "action_group": item.action_group,
+        "action_class": action_classes.get(item.arm.action, "marketing"),
+        "reserved_at": decision.decided_at,
+        "expires_at": item.expires_at,
+        "state": "reserved",
+    }

@@ -1,0 +1,462 @@
+"""What every ledger does, on whatever database: one suite, run on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from features.clock import DAY, HOUR
+from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
+from features.errors import Conflict, ContactTaken, NotFound
+from features.ledger import Appended, Ledger, open_ledger, read_arrow
+
+NOW = 1_790_000_000_000_000
+MAIL = Arm("offer", "email")
+
+
+def event(number: int, customer: str = "c1", at: int = NOW, **given: Any) -> Event:
+    return Event(f"e{number}", customer, given.pop("type", "purchase"), at, **given)
+
+
+def item(arm: Arm = MAIL, rank: int = 1, at: int = NOW, closes_at: int | None = None) -> Item:
+    return Item(
+        rank=rank,
+        arm=arm,
+        action_group="growth",
+        action_probability=0.5,
+        p_model=0.2,
+        p_accept=0.25,
+        action_value=4.0,
+        expected_value=1.0,
+        priority=1.0,
+        content=None,
+        expires_at=at + HOUR,
+        closes_at=at + 7 * DAY if closes_at is None else closes_at,
+    )
+
+
+def decision(
+    name: str, customer: str = "c1", at: int = NOW, items: Sequence[Item] = (), request: str | None = None
+) -> Decision:
+    return Decision(
+        decision_id=name,
+        request_id=request or f"request-{name}",
+        customer_id=customer,
+        decided_at=at,
+        items=tuple(items) or (item(at=at),),
+        result="action",
+        reason=None,
+        fallback_reason=None,
+        versions=Versions("bundle-1", "policy-1", "catalogue-1"),
+    )
+
+
+def append(ledger: Ledger, made: Decision, version: int = 0, answer: bytes = b"answer") -> None:
+    ledger.append_decision(
+        made, request_hash="hash", answer=answer, contact_version=version, action_classes={"offer": "marketing"}
+    )
+
+
+def outcome(number: int, decided: str = "d1", kind: str = "accepted", at: int = NOW + HOUR, rank: int = 1) -> Outcome:
+    return Outcome(f"o{number}", decided, "c1", "offer", kind, at, rank)
+
+
+def at_once(*actions: Callable[[], Any]) -> list[Any]:
+    """What each action returned, or the error it raised, when all start together."""
+    results: list[Any] = [None] * len(actions)
+    gate = threading.Barrier(len(actions))
+
+    def run(place: int, action: Callable[[], Any]) -> None:
+        gate.wait()
+        try:
+            results[place] = action()
+        except Exception as error:
+            results[place] = error
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.fixture
+def known(ledger: Ledger) -> Ledger:
+    """A ledger that knows the customer c1."""
+    ledger.put_customers([Customer("c1", NOW - 100 * DAY)])
+    return ledger
+
+
+# -- customers, events, outcomes ---------------------------------------------------------------------------------------
+
+
+def test_an_empty_append_takes_nothing(ledger: Ledger) -> None:
+    nothing = Appended(0, 0)
+    assert ledger.put_customers([]) == nothing
+    assert ledger.append_events([]) == nothing
+    assert ledger.append_outcomes([], NOW) == nothing
+    assert ledger.import_decisions([]) == nothing
+
+
+def test_a_customer_comes_back_as_put(ledger: Ledger) -> None:
+    zoe = Customer(
+        "Zoë 'x'", NOW, "Europe/Berlin", {"email": "granted"}, {"age": 5, "vip": True, "city": None, "x": 1.5}
+    )
+    ledger.put_customers([zoe, Customer("bare")])
+    assert ledger.customer("Zoë 'x'") == zoe
+    assert ledger.customer("bare") == Customer("bare")
+    assert ledger.customer("nobody") is None
+    assert set(ledger.customer_ids()) == {"bare", "Zoë 'x'"}
+    assert len(ledger.customer_ids(limit=1)) == 1
+
+
+def test_a_known_customer_gets_the_new_values_and_is_counted_as_known(ledger: Ledger) -> None:
+    assert ledger.put_customers([Customer("c1", NOW)]) == Appended(1, 0)
+    assert ledger.put_customers([Customer("c1", NOW, "UTC"), Customer("c2")]) == Appended(1, 1)
+    assert ledger.customer("c1") == Customer("c1", NOW, "UTC")
+
+
+def test_of_one_customer_twice_in_a_batch_the_last_counts(ledger: Ledger) -> None:
+    assert ledger.put_customers([Customer("c1", 1), Customer("c1", 2)]) == Appended(1, 1)
+    assert ledger.customer("c1") == Customer("c1", 2)
+
+
+def test_new_values_of_a_customer_leave_the_contacts_alone(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.put_customers([Customer("c1", zone="UTC")])
+    assert known.contact_state("c1", 0)[0] == 1
+
+
+def test_events_are_taken_once_also_within_one_batch(ledger: Ledger) -> None:
+    assert ledger.append_events([event(1), event(2), event(1)]) == Appended(2, 1)
+    assert ledger.append_events([event(2), event(3)]) == Appended(1, 1)
+    assert ledger.count("events") == 3
+
+
+def test_an_event_id_seen_before_keeps_the_first_event(ledger: Ledger) -> None:
+    ledger.append_events([event(1, value=5.0)])
+    ledger.append_events([event(1, value=9.0)])
+    assert read_arrow(ledger.url, "SELECT value FROM events").column(0).to_pylist() == [5.0]
+
+
+def test_a_customer_first_seen_in_an_event_becomes_known_since_then(ledger: Ledger) -> None:
+    ledger.append_events([event(1, at=NOW), event(2, at=NOW - DAY)])
+    assert ledger.customer("c1") == Customer("c1", NOW - DAY)
+
+
+def test_an_event_leaves_a_known_customer_as_he_was(ledger: Ledger) -> None:
+    ledger.put_customers([Customer("c1", NOW, "UTC")])
+    ledger.append_events([event(1, at=NOW - DAY)])
+    assert ledger.customer("c1") == Customer("c1", NOW, "UTC")
+
+
+def test_the_newest_event_is_told(ledger: Ledger) -> None:
+    assert ledger.latest_event_at() is None
+    ledger.append_events([event(1, at=NOW), event(2, at=NOW - 5)])
+    assert ledger.latest_event_at() == NOW
+
+
+def test_events_seen_twice_by_writers_at_once_are_there_once(ledger: Ledger) -> None:
+    batch = [event(n, f"c{n % 7}") for n in range(300)]
+    results = at_once(*[lambda: ledger.append_events(batch)] * 4)
+    assert sum(r.accepted for r in results) == 300
+    assert ledger.count("events") == 300
+
+
+def test_a_hundred_thousand_events_take_seconds(ledger: Ledger) -> None:
+    began = time.perf_counter()
+    for start in range(0, 100_000, 10_000):
+        ledger.append_events([event(n, f"c{n % 5_000}") for n in range(start, start + 10_000)])
+    assert ledger.count("events") == 100_000
+    assert time.perf_counter() - began < 60  # about 2 s on SQLite, 4 s on PostgreSQL; 60 tells minutes from seconds
+
+
+def test_outcomes_are_taken_once(ledger: Ledger) -> None:
+    assert ledger.append_outcomes([outcome(1), outcome(1), outcome(2)], NOW) == Appended(2, 1)
+    assert ledger.append_outcomes([outcome(2)], NOW + 1) == Appended(0, 1)
+
+
+# -- decisions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_found_again_with_its_answer(known: Ledger) -> None:
+    append(known, decision("d1"), answer=b'{"a":1}')
+    stored = known.decision("d1")
+    found = known.find_answer("request-d1")
+    assert found is not None
+    assert (found.request_hash, found.answer) == ("hash", b'{"a":1}')
+    assert (stored.customer_id, stored.decided_at, stored.origin) == ("c1", NOW, "live")
+    assert [(i.rank, i.arm, i.p_model, i.p_accept, i.bundle) for i in stored.items] == [
+        (1, MAIL, 0.2, 0.25, "bundle-1")
+    ]
+    assert stored.record is not None
+    assert b'"policy-1"' in stored.record
+    assert known.find_answer("other") is None
+    with pytest.raises(NotFound):
+        known.decision("d2")
+
+
+def test_a_decision_reserves_a_slot_for_every_item_that_contacts(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(), item(DO_NOTHING, 2)]))
+    version, slots = known.contact_state("c1", NOW)
+    assert version == 1
+    assert [(s.arm, s.action_group, s.action_class, s.state) for s in slots] == [
+        (MAIL, "growth", "marketing", "reserved")
+    ]
+    assert known.contact_state("c1", NOW + 1) == (1, [])
+
+
+def test_doing_nothing_takes_no_slot_whatever_the_version(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(DO_NOTHING)]), version=99)
+    assert known.contact_state("c1", 0) == (0, [])
+
+
+def test_a_moved_contact_version_refuses_and_writes_nothing(known: Ledger) -> None:
+    append(known, decision("d1"), version=0)
+    with pytest.raises(ContactTaken):
+        append(known, decision("d2"), version=0)
+    assert [known.count(t) for t in ("decisions", "decision_items", "reservations")] == [1, 1, 1]
+    append(known, decision("d2"), version=1)
+
+
+def test_of_requests_that_race_for_one_slot_exactly_one_wins(known: Ledger) -> None:
+    results = at_once(*[lambda n=n: append(known, decision(f"d{n}")) for n in range(6)])
+    assert sum(r is None for r in results) == 1
+    assert sum(isinstance(r, ContactTaken) for r in results) == 5
+    assert [known.count(t) for t in ("decisions", "decision_items", "reservations")] == [1, 1, 1]
+
+
+def test_a_request_is_answered_once_and_a_conflict_leaves_nothing_behind(known: Ledger) -> None:
+    append(known, decision("d1", request="r"))
+    with pytest.raises(Conflict):
+        append(known, decision("d2", request="r"), version=1)
+    assert [known.count(t) for t in ("decisions", "decision_items", "reservations")] == [1, 1, 1]
+    assert known.contact_state("c1", 0)[0] == 1
+
+
+def test_of_equal_requests_at_once_exactly_one_is_recorded(known: Ledger) -> None:
+    nothing = [item(DO_NOTHING)]
+    results = at_once(*[lambda n=n: append(known, decision(f"d{n}", items=nothing, request="r")) for n in range(6)])
+    assert sum(r is None for r in results) == 1
+    assert sum(isinstance(r, Conflict) for r in results) == 5
+    assert known.count("decisions") == 1
+
+
+def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: Ledger) -> None:
+    past = [decision("d1"), decision("d2"), decision("d1")]
+    assert ledger.import_decisions(past) == Appended(2, 1)
+    assert ledger.import_decisions(past) == Appended(0, 3)
+    assert ledger.decision("d1").origin == "import"
+    assert ledger.decision("d1").record is None
+    ledger.append_outcomes([outcome(1)], NOW)
+    position, items = ledger.learnable_after(0, 10)
+    assert position > 0
+    assert items == []
+    assert ledger.matured(NOW + 100 * DAY, 10) == []
+    assert ledger.count("reservations") == 0
+
+
+def test_the_latest_decision_for_a_customer_and_action_is_found(ledger: Ledger) -> None:
+    ledger.import_decisions([decision("d1", at=NOW), decision("d2", at=NOW + 5), decision("d3", "c2", at=NOW + 9)])
+    assert ledger.latest_decisions([("c1", "offer"), ("c1", "other"), ("c9", "offer")]) == {
+        ("c1", "offer"): ("d2", 1, NOW + 5)
+    }
+    assert ledger.decided_items(["d1", "d9"]) == {("d1", 1): ("c1", "offer", NOW)}
+    assert ledger.decided_for(["c1", "c9"]) == {("c1", "offer"): [(NOW, "d1", 1), (NOW + 5, "d2", 1)]}
+
+
+def test_more_ids_than_one_statement_takes_are_found_too(ledger: Ledger) -> None:
+    ledger.import_decisions([decision(f"d{n}", f"c{n}") for n in range(1_201)])
+    assert len(ledger.decided_items(f"d{n}" for n in range(1_201))) == 1_201
+    assert len(ledger.decided_for(f"c{n}" for n in range(1_201))) == 1_201
+
+
+def test_a_shown_item_commits_its_slot_once(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.mark_shown("d1", 1, NOW + 1)
+    known.mark_shown("d1", 1, NOW + 2)
+    assert known.contact_state("c1", 0)[1][0].state == "committed"
+    assert read_arrow(known.url, "SELECT shown_at FROM decision_items").column(0).to_pylist() == [NOW + 1]
+    with pytest.raises(NotFound):
+        known.mark_shown("d1", 2, NOW)
+
+
+def test_slots_never_shown_are_released_when_they_expire(known: Ledger) -> None:
+    append(known, decision("d1"))
+    append(known, decision("d2"), version=1)
+    known.mark_shown("d2", 1, NOW)
+    assert known.release_expired(NOW + HOUR - 1) == 0
+    assert known.release_expired(NOW + HOUR) == 1
+    assert known.release_expired(NOW + HOUR) == 0
+    assert [s.state for s in known.contact_state("c1", 0)[1]] == ["committed"]
+
+
+# -- learning ----------------------------------------------------------------------------------------------------------
+
+
+def test_any_order_of_outcomes_gives_the_same_items(ledger_url: str) -> None:
+    told = [outcome(n, kind=kind, at=NOW + n) for n, kind in enumerate(["seen", "clicked", "accepted", "rejected"])]
+    ledger = open_ledger(ledger_url)
+    ledger.put_customers([Customer("c1")])
+    append(ledger, decision("d1"))
+    shuffled = told[:]
+    random.Random(5).shuffle(shuffled)
+    for one in shuffled:
+        ledger.append_outcomes([one], NOW)
+    assert ledger.decision("d1").items[0].outcomes == tuple(told)
+    ledger.close()
+
+
+def test_an_outcome_may_come_before_its_decision(known: Ledger) -> None:
+    known.append_outcomes([outcome(1)], NOW)
+    append(known, decision("d1"))
+    assert known.decision("d1").items[0].outcomes == (outcome(1),)
+
+
+def test_only_items_that_were_heard_of_since_are_learnable(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(), item(Arm("offer", "push"), 2)]))
+    append(known, decision("d2"), version=1)
+    assert known.learnable_after(0, 10) == (0, [])
+    known.append_outcomes([outcome(1)], NOW)
+    first, items = known.learnable_after(0, 10)
+    assert [(i.decision_id, i.rank, i.reward_state, i.reward_units, i.outcomes) for i in items] == [
+        ("d1", 1, "open", 0, (outcome(1),))
+    ]
+    known.append_outcomes([outcome(2, "d2"), outcome(3, "unheard of")], NOW)
+    second, items = known.learnable_after(first, 10)
+    assert second > first
+    assert [i.decision_id for i in items] == ["d2"]
+    assert known.learnable_after(second, 10) == (second, [])
+
+
+def test_the_log_of_outcomes_is_read_in_steps_without_gaps(known: Ledger) -> None:
+    for n in range(5):
+        append(known, decision(f"d{n}"), version=n)
+    known.append_outcomes([outcome(n, f"d{n}") for n in range(5)], NOW)
+    position, heard = 0, []
+    for _ in range(3):
+        position, items = known.learnable_after(position, 2)
+        heard.append([i.decision_id for i in items])
+    assert heard == [["d0", "d1"], ["d2", "d3"], ["d4"]]
+
+
+def test_items_mature_when_their_window_closes_oldest_first(known: Ledger) -> None:
+    for n, days in enumerate([3, 1, 2]):
+        append(known, decision(f"d{n}", items=[item(closes_at=NOW + days * DAY)]), version=n)
+    assert [i.decision_id for i in known.matured(NOW + 2 * DAY, 10)] == ["d1", "d2"]
+    assert [i.decision_id for i in known.matured(NOW + 9 * DAY, 1)] == ["d1"]
+    assert known.matured(NOW, 10) == []
+
+
+def test_a_round_of_learning_is_saved_with_its_rewards(known: Ledger) -> None:
+    assert known.policy_snapshot() is None
+    append(known, decision("d1"))
+    known.save_learning(1, position=7, state="{}", now=NOW, rewards=[("d1", 1, "final", 3_000_000)])
+    assert known.policy_snapshot() == (1, 7, "{}")
+    learned = known.decision("d1").items[0]
+    assert (learned.reward_state, learned.reward_units) == ("final", 3_000_000)
+    assert known.matured(NOW + 100 * DAY, 10) == []
+
+
+def test_a_second_learner_is_refused_and_its_rewards_are_not_kept(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.save_learning(1, position=7, state="a", now=NOW, rewards=[])
+    with pytest.raises(Conflict):
+        known.save_learning(1, position=8, state="b", now=NOW, rewards=[("d1", 1, "final", 5)])
+    assert known.policy_snapshot() == (1, 7, "a")
+    assert known.decision("d1").items[0].reward_units == 0
+
+
+def test_a_late_outcome_makes_a_final_item_learnable_again(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.save_learning(1, position=0, state="", now=NOW, rewards=[("d1", 1, "final", 0)])
+    known.append_outcomes([outcome(1)], NOW)
+    assert [i.reward_state for i in known.learnable_after(0, 10)[1]] == ["final"]
+
+
+def test_a_reader_skips_no_position_while_writers_are_at_work(ledger: Ledger) -> None:
+    """Eight writers commit in any order; who follows the log from position to position sees every event."""
+    done = threading.Event()
+    seen: list[str] = []
+
+    def follow() -> None:
+        position = 0
+        while True:
+            last_round = done.wait(0.001)  # a reader that spins takes the interpreter from the writers
+            position, touched = ledger.touched_after(position, 50)
+            seen.extend(touched)
+            if last_round and not touched:
+                return
+
+    def write(writer: int) -> Callable[[], None]:
+        def run() -> None:
+            for n in range(25):
+                ledger.append_events([event(writer * 1_000 + n, f"c{writer}-{n}")])
+
+        return run
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    assert at_once(*[write(writer) for writer in range(8)]) == [None] * 8
+    done.set()
+    reader.join()
+    assert sorted(seen) == sorted(f"c{writer}-{n}" for writer in range(8) for n in range(25))
+
+
+def test_touched_customers_are_told_once_for_each_step(ledger: Ledger) -> None:
+    ledger.append_events([event(1), event(2), event(3, "c2")])
+    position, touched = ledger.touched_after(0, 10)
+    assert touched == ["c1", "c2"]
+    assert ledger.touched_after(position, 10) == (position, [])
+
+
+# -- notes, and whole tables -------------------------------------------------------------------------------------------
+
+
+def test_a_note_is_kept_and_replaced(ledger: Ledger) -> None:
+    assert ledger.note("shift") is None
+    ledger.put_note("shift", "1")
+    ledger.put_note("shift", "2")
+    assert ledger.note("shift") == "2"
+
+
+def test_what_is_written_is_there_after_opening_again(ledger_url: str) -> None:
+    first = open_ledger(ledger_url)
+    first.append_events([event(1)])
+    first.close()
+    again = open_ledger(ledger_url)
+    assert again.append_events([event(1)]) == Appended(0, 1)
+    again.close()
+
+
+def test_arrow_gives_the_rows_also_where_a_column_starts_without_values(ledger: Ledger) -> None:
+    """More empty rows than ADBC looks at by default (1,024) come before the first value."""
+    ledger.append_events([event(n, at=NOW + n) for n in range(3_000)])
+    ledger.append_events([event(3_000, at=NOW + 3_000, value=1.5, source="till", properties={"a": 1})])
+    table = read_arrow(ledger.url, "SELECT value, source, occurred_at, properties FROM events ORDER BY occurred_at")
+    assert table.num_rows == 3_001
+    assert table.slice(3_000).to_pylist() == [
+        {"value": 1.5, "source": "till", "occurred_at": NOW + 3_000, "properties": '{"a":1}'}
+    ]
+    assert [str(field.type) for field in table.schema] == ["double", "string", "int64", "string"]
+
+
+def test_arrow_gives_no_rows_of_an_empty_table(ledger: Ledger) -> None:
+    assert read_arrow(ledger.url, "SELECT event_id FROM events").num_rows == 0
+
+
+def test_arrow_reads_a_database_whose_path_has_signs_of_an_address(tmp_path: Any) -> None:
+    folder = tmp_path / "a b#c?d%20e"
+    folder.mkdir()
+    from sqlalchemy import URL
+
+    ledger = open_ledger(URL.create("sqlite", database=str(folder / "l.db")).render_as_string())
+    ledger.append_events([event(1)])
+    assert read_arrow(ledger.url, "SELECT event_id FROM events").num_rows == 1
+    ledger.close()
