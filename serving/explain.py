@@ -71,8 +71,8 @@ def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
         return f"Doing nothing was chosen, with probability {first['action_probability']:.4g}."
     return (
         f"{_name(first['arm'])} was chosen with probability {first['action_probability']:.4g}: "
-        f"the customer accepts with probability {first['p_accept']:.4g}, a success is worth {first['action_value']:.2f}, "
-        f"which after costs and levers makes {first['priority']:.2f}."
+        f"the customer accepts with probability {first['p_accept']:.4g}, "
+        f"a success is worth {first['action_value']:.2f}, which after costs and levers makes {first['priority']:.2f}."
     )
 
 

@@ -93,8 +93,8 @@ class Reader:
         try:
             return decoder.decode(body)  # type: ignore[no-any-return]
         except msgspec.ValidationError as error:
-            message, field = _explained(str(error))
-            raise InvalidInput(message, field=field) from None
+            words, field = _explained(str(error))
+            raise InvalidInput(words, field=field) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed("the body is not JSON", code="malformed_json") from None
 
