@@ -1,0 +1,66 @@
+"""The port of online features: what serving asks of a feature store, and a store that is a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from features.contract import FeatureContract
+
+#: Told how many rows are done, and of how many.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """A customer's features in contract order, and their age: `as_of` is the oldest moment among the views.
+
+    A view without a row (new in the contract, not yet materialised) has None for its features and makes `as_of` 0.
+    """
+
+    values: tuple[float | None, ...]
+    as_of: int
+
+
+class FeatureStore(Protocol):
+    @property
+    def contract(self) -> FeatureContract: ...
+
+    def read(self, customer_id: str) -> FeatureRow | None:
+        """None for an unknown customer. Raises StoreUnavailable when the store does not answer in time."""
+        ...
+
+    def push(self, table: Any, progress: Progress | None = None) -> int:
+        """Puts rows of customer_id, as_of and features online; a row older than the one there is left out.
+
+        Gives the number of rows taken. Of rows with the same moment the last pushed stays.
+        """
+        ...
+
+
+class MemoryFeatureStore:
+    """The features of customers in a dictionary."""
+
+    def __init__(self, contract: FeatureContract) -> None:
+        self._contract = contract
+        self._rows: dict[str, FeatureRow] = {}
+
+    @property
+    def contract(self) -> FeatureContract:
+        return self._contract
+
+    def read(self, customer_id: str) -> FeatureRow | None:
+        return self._rows.get(customer_id)
+
+    def push(self, table: Any, progress: Progress | None = None) -> int:
+        taken = 0
+        for row in table.to_pylist():
+            there = self._rows.get(row["customer_id"])
+            if there is None or row["as_of"] >= there.as_of:
+                values = tuple(row[name] for name in self._contract.names)
+                self._rows[row["customer_id"]] = FeatureRow(values, row["as_of"])
+                taken += 1
+        if progress:
+            progress(table.num_rows, table.num_rows)
+        return taken

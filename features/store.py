@@ -1,0 +1,248 @@
+"""The feature store on Feast: the latest features of a customer for serving, snapshots of everybody for the record.
+
+What Feast is told comes from `features.repo.definitions`; its online stores are used through `features.repo.online`.
+The port and its other adapter are in `features.online`, which needs no Feast (whose import takes 3 seconds).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast import FeatureStore as Feast
+from feast import FeatureView
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.repo_config import RepoConfig
+
+from features.clock import to_datetime
+from features.contract import FeatureContract
+from features.errors import InvalidInput, NoData, StoreUnavailable
+from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress
+from features.repo import definitions
+from features.repo.online import RedisOnline, Row, SqliteOnline
+from features.settings import Settings
+
+__all__ = ["FeastFeatureStore", "FeatureRow", "FeatureStore", "MemoryFeatureStore", "Progress", "open_feature_store"]
+
+#: Snapshots kept of one contract; training reads the ledger, so an old one is only a record.
+SNAPSHOTS_KEPT = 30
+ROWS_AT_ONCE = 500
+
+
+class FeastFeatureStore:
+    """Feast in a folder: registry, Parquet snapshots, and an online store, SQLite in the folder or a Redis server.
+
+    `read` may be called by any thread; every write is safe beside other processes.
+    """
+
+    def __init__(self, folder: Path, reading: RepoConfig, writing: RepoConfig) -> None:
+        self._folder, self._reading, self._writing = folder, reading, writing
+        self._opened: _Opened | None = None
+        file = folder / "contract.json"
+        if file.exists():
+            self._opened = self._open(FeatureContract.from_json(file.read_text()))
+
+    @property
+    def contract(self) -> FeatureContract:
+        """The contract that was applied last when this store was opened. Raises NoData when none was."""
+        return self._at_hand().contract
+
+    def apply(self, contract: FeatureContract) -> bool:
+        """Makes this the contract of the store; gives whether that changed anything."""
+        content = contract.to_json()
+        files = {
+            "feature_store.yaml": json.dumps(json.loads(self._writing.model_dump_json(include=_IN_YAML)), indent=1),
+            "definitions.py": Path(definitions.__file__).read_text(),
+            # Last: what it says is then true.
+            "contract.json": content,
+        }
+        if all((at := self._folder / name).exists() and at.read_text() == text for name, text in files.items()):
+            return False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        objects = definitions.define(json.loads(content), self._folder)
+        feast = Feast(config=self._writing)
+        gone = [view for view in feast.list_feature_views() if view.name not in objects]
+        feast.apply([*objects.values(), *gone], objects_to_delete=gone, partial=False)
+        for name, text in files.items():
+            _write_whole(self._folder / name, text)
+        self._opened = self._open(contract)
+        return True
+
+    def write_offline(self, table: pa.Table) -> Path:
+        """Adds a snapshot (customer_id, as_of, features) to the offline store; gives its file. Keeps the newest 30."""
+        contract = self._checked(table)
+        moments = table.column("as_of")
+        columns = {
+            "customer_id": table.column("customer_id"),
+            "event_timestamp": moments.cast(pa.timestamp("us", "UTC")),
+            **{definitions.stamp_of(view): moments for view in contract.views},
+            **{name: table.column(name) for name in contract.names},
+        }
+        folder = self._snapshots(contract)
+        folder.mkdir(parents=True, exist_ok=True)
+        newest = max(moments.to_pylist(), default=0)
+        file = folder / f"{newest:020d}.parquet"
+        pq.write_table(pa.table(columns), file.with_suffix(".part"))
+        file.with_suffix(".part").replace(file)
+        for old in sorted(folder.glob("*.parquet"))[:-SNAPSHOTS_KEPT]:
+            old.unlink(missing_ok=True)
+        return file
+
+    def materialise(self, progress: Progress | None = None) -> int:
+        """Puts the newest snapshot online; gives the number of customers taken. Raises NoData without a snapshot."""
+        contract = self.contract
+        files = sorted(self._snapshots(contract).glob("*.parquet"))
+        if not files:
+            raise NoData("there is no snapshot of this contract yet: run `segue features build` first")
+        table = pq.read_table(files[-1])
+        return self.push(table.append_column("as_of", table.column(definitions.stamp_of(contract.views[0]))), progress)
+
+    def push(self, table: pa.Table, progress: Progress | None = None) -> int:
+        """See `FeatureStore.push`."""
+        self._checked(table)
+        opened, taken, done = self._at_hand(), 0, 0
+        try:
+            for batch in _newest_of_each(table).to_batches(ROWS_AT_ONCE):
+                rows = batch.to_pylist()
+                taken += max(opened.online.write(view, _rows(view, rows)) for view in opened.views)
+                done += len(rows)
+                if progress:
+                    progress(done, table.num_rows)
+        except opened.online.errors as error:
+            raise StoreUnavailable(f"the online store took no features: {error}") from error
+        return taken
+
+    def read(self, customer_id: str) -> FeatureRow | None:
+        """See `FeatureStore.read`."""
+        opened = self._at_hand()
+        try:
+            found = opened.online.read(customer_id)
+        except opened.online.errors as error:
+            raise StoreUnavailable(f"the online store does not answer: {type(error).__name__}") from error
+        if not any(found):
+            return None
+        values = [_number(found[view], name) for view, name in opened.places]
+        stamps = (row[stamp].int64_val if row else 0 for row, stamp in zip(found, opened.stamps, strict=True))
+        return FeatureRow(tuple(values), min(stamps))
+
+    def _at_hand(self) -> _Opened:
+        if self._opened is None:
+            raise NoData("the feature store knows no features yet: run `segue features apply` first")
+        return self._opened
+
+    def _snapshots(self, contract: FeatureContract) -> Path:
+        return self._folder / "offline" / contract.fingerprint
+
+    def _checked(self, table: pa.Table) -> FeatureContract:
+        missing = {"customer_id", "as_of", *self.contract.names} - set(table.column_names)
+        if missing:
+            raise InvalidInput(f"the features lack {', '.join(sorted(missing))}: build them with the store's contract")
+        return self.contract
+
+    def _open(self, contract: FeatureContract) -> _Opened:
+        objects = definitions.define(json.loads(contract.to_json()), self._folder)
+        views = [objects[name] for name in contract.views]
+        redis = self._reading.online_store.type == "redis"
+        online = RedisOnline(self._reading, self._writing, views) if redis else SqliteOnline(self._reading, views)
+        places = [(contract.views.index(feature.view), feature.name) for feature in contract.features]
+        return _Opened(contract, tuple(views), online, tuple(places), tuple(map(definitions.stamp_of, contract.views)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A contract and all that reading it needs, prepared once: `places` says in which view each feature is."""
+
+    contract: FeatureContract
+    views: tuple[FeatureView, ...]
+    online: RedisOnline | SqliteOnline
+    places: tuple[tuple[int, str], ...]
+    stamps: tuple[str, ...]
+
+
+def open_feature_store(settings: Settings) -> FeastFeatureStore:
+    """The store of a home. Its online part is `settings.online_store`: `host:port[,option=value...]` of a Redis
+    server, or SQLite in the home when empty.
+
+    Options are those of the Redis client, and `project`, the word all keys end with: two installations on one server
+    need two. A read gives up after half of the decision's deadline.
+    """
+    folder = settings.feature_folder
+    if not settings.online_store:
+        config = _config(folder, "segue", {"type": "sqlite", "path": str(folder / "online.db")})
+        return FeastFeatureStore(folder, config, config)
+    parts = settings.online_store.split(",")
+    options = dict(part.split("=", 1) for part in parts if "=" in part)
+    project = options.pop("project", "segue")
+    configs = []
+    for seconds in (settings.deadline_seconds / 2, 10.0):
+        limits = {"socket_timeout": str(seconds), "socket_connect_timeout": str(seconds)}
+        given = [f"{name}={value}" for name, value in {**limits, **options}.items()]
+        address = ",".join([*(part for part in parts if "=" not in part), *given])
+        # The rows to write are compared with those there by us: Feast would leave out a row with the same moment.
+        configs.append(_config(folder, project, {"type": "redis", "connection_string": address, "skip_dedup": True}))
+    return FeastFeatureStore(folder, *configs)
+
+
+#: What `feature_store.yaml` holds (as JSON, which is YAML).
+_IN_YAML = {"project", "provider", "registry", "online_store", "offline_store", "entity_key_serialization_version"}
+
+
+def _config(folder: Path, project: str, online: Mapping[str, Any]) -> RepoConfig:
+    return RepoConfig(
+        project=project,
+        provider="local",
+        registry={"path": str(folder / "registry.db"), "cache_ttl_seconds": 0},
+        online_store=dict(online),
+        offline_store={"type": "duckdb"},
+        entity_key_serialization_version=3,
+        repo_path=folder,
+    )
+
+
+def _rows(view: FeatureView, rows: list[dict[str, Any]]) -> list[Row]:
+    stamp = definitions.stamp_of(view.name)
+    names = [field.name for field in view.features if field.name != stamp]
+    return [
+        Row(
+            row["customer_id"],
+            {stamp: Value(int64_val=row["as_of"])} | {name: _value(row[name]) for name in names},
+            row["as_of"],
+            to_datetime(row["as_of"]),
+        )
+        for row in rows
+    ]
+
+
+_NULL = Value()
+
+
+def _value(number: float | None) -> Value:
+    return _NULL if number is None else Value(double_val=number)
+
+
+def _number(row: Mapping[str, Value] | None, name: str) -> float | None:
+    value = row.get(name) if row else None
+    return value.double_val if value is not None and value.HasField("double_val") else None
+
+
+def _newest_of_each(table: pa.Table) -> pa.Table:
+    """One row a customer: the newest, the last of several with the same moment."""
+    moments = table.column("as_of").to_pylist()
+    chosen: dict[str, int] = {}
+    for place, customer_id in enumerate(table.column("customer_id").to_pylist()):
+        if customer_id not in chosen or moments[place] >= moments[chosen[customer_id]]:
+            chosen[customer_id] = place
+    return table if len(chosen) == table.num_rows else table.take(list(chosen.values()))
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """All or nothing, and for nobody else's eyes: a Redis address may hold a password."""
+    part = file.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_text(text)
+    part.replace(file)
