@@ -1,0 +1,34 @@
+"""The catalogue: what may be decided, as product teams write it in TOML, read into frozen values.
+
+It stands on the ground floor because labels need its attribution windows and features its channels and groups; what its
+expressions mean is `serving`'s business, here they are text. A folder is one catalogue: its `*.toml` files are merged.
+"""
+
+from features.catalogue.reader import load_catalogue, read_catalogue
+from features.catalogue.values import (
+    EMPTY_CATALOGUE,
+    REPORTS,
+    SCOPES,
+    Action,
+    Catalogue,
+    Channel,
+    ContactRule,
+    Fault,
+    Treatment,
+)
+from features.catalogue.writer import write_catalogue
+
+__all__ = [
+    "EMPTY_CATALOGUE",
+    "REPORTS",
+    "SCOPES",
+    "Action",
+    "Catalogue",
+    "Channel",
+    "ContactRule",
+    "Fault",
+    "Treatment",
+    "load_catalogue",
+    "read_catalogue",
+    "write_catalogue",
+]

@@ -1,0 +1,82 @@
+"""Writing catalogue entries as the TOML that `load_catalogue` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from features.catalogue.values import Action, Channel
+from features.clock import to_datetime
+
+
+def write_catalogue(
+    folder: Path,
+    file_name: str,
+    channels: Iterable[Channel],
+    groups: Mapping[str, str],
+    actions: Iterable[Action],
+    heading: str = "",
+) -> bool:
+    """Writes one file of a catalogue folder; `groups` maps id to name, `heading` becomes a comment at the top.
+
+    Entries stand in order of their ids, so that equal entries give equal bytes. A file that says the same already is
+    not touched. Returns whether it wrote.
+    """
+    parts = ["".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())]
+    parts += [_table("channel", _channel(c)) for c in sorted(channels, key=lambda c: c.id)]
+    parts += [_table("group", {"id": group, "name": groups[group]}) for group in sorted(groups)]
+    parts += [_table("action", _action(a)) for a in sorted(actions, key=lambda a: a.id)]
+    text = "\n".join(part for part in parts if part)
+    target = folder / file_name
+    if target.exists() and target.read_bytes() == text.encode():
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    # Whole or not at all: a running service reads this folder.
+    draft = folder / f".{file_name}.draft"
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    draft.replace(target)
+    return True
+
+
+def _table(section: str, values: dict[str, Any]) -> str:
+    """One `[[section]]`, its inner tables below it. tomli_w by itself would write short ones on one line."""
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    own = {key: value for key, value in values.items() if key not in inner}
+    return f"[[{section}]]\n{tomli_w.dumps(own)}" + "".join(
+        f"\n{tomli_w.dumps({section: {key: value}})}" for key, value in inner.items()
+    )
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {"id": channel.id, "outbound": channel.outbound, "cost": channel.cost, "reports": channel.reports}
+
+
+def _action(action: Action) -> dict[str, Any]:
+    """What differs from the defaults, and always what a product team will want to change."""
+    table: dict[str, Any] = {
+        "id": action.id,
+        "name": action.name or action.id,
+        "group": action.group,
+        "class": str(action.action_class),
+        "value": action.value,
+        "outcome": str(action.outcome),
+        "window_days": action.window_days,
+    }
+    optional = {
+        "cost": action.cost,
+        "lever": action.lever,
+        "starts_at": None if action.starts_at is None else to_datetime(action.starts_at),
+        "ends_at": None if action.ends_at is None else to_datetime(action.ends_at),
+        "eligible": action.eligible,
+        "applicable": action.applicable,
+        "suitable": action.suitable,
+        "placements": list(action.placements),
+        "attributes": {name: value for name, value in action.attributes.items() if value is not None},
+    }
+    table |= {key: value for key, value in optional.items() if value}
+    treatments = [{"channel": t.channel, "content": t.content, "cost": t.cost} for t in action.treatments]
+    table["treatment"] = [{key: value for key, value in one.items() if value} for one in treatments]
+    return table

@@ -1,0 +1,229 @@
+"""Reading and writing a catalogue: what is right comes back, what is wrong is named by file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalogue import (
+    EMPTY_CATALOGUE,
+    Action,
+    Channel,
+    Treatment,
+    load_catalogue,
+    read_catalogue,
+    write_catalogue,
+)
+from features.clock import parse_time
+from features.domain import ActionClass, Arm
+from features.errors import CatalogueError
+from features.settings import SHIPPED
+
+GOOD = """\
+[[channel]]
+id = "mail"
+cost = 0.5
+
+[[group]]
+id = "sell"
+
+[[action]]
+id = "offer"
+group = "sell"
+class = "service"
+value = "2.0 * score.churn"
+starts_at = 2026-01-01T00:00:00Z
+ends_at = "2027-01-01"
+cost = 1
+treatment = [{ channel = "mail", content = "x", cost = 0.25 }]
+
+[action.attributes]
+colour = "red"
+
+[[contact_policy]]
+id = "daily"
+scope = "arm"
+of = "offer@mail"
+limit = 1
+window_days = 0.5
+"""
+
+
+def folder_with(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    return tmp_path
+
+
+def test_a_catalogue_is_read_into_values(tmp_path: Path) -> None:
+    catalogue = load_catalogue(folder_with(tmp_path, all=GOOD))
+    action = catalogue.actions["offer"]
+    assert catalogue.groups == ("sell",)
+    assert catalogue.channels["mail"] == Channel("mail", True, 0.5, "acceptances")
+    assert (action.action_class, action.value, action.name) == (ActionClass.SERVICE, "2.0 * score.churn", "offer")
+    assert (action.starts_at, action.ends_at) == (parse_time("2026-01-01"), parse_time("2027-01-01"))
+    assert action.attributes == {"colour": "red"}
+    assert list(catalogue.arms()) == [Arm("offer", "mail")]
+    assert catalogue.treatment(Arm("offer", "mail")) == Treatment("mail", "x", 0.25)
+    assert catalogue.contact_cost(Arm("offer", "mail")) == 1.75
+    assert catalogue.contact_rules[0].window_seconds == 43_200
+
+
+def test_an_arm_that_is_not_there_is_a_key_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        load_catalogue(folder_with(tmp_path, all=GOOD)).treatment(Arm("offer", "web"))
+
+
+def test_no_folder_and_no_files_are_the_empty_catalogue(tmp_path: Path) -> None:
+    assert load_catalogue(tmp_path / "nowhere") == EMPTY_CATALOGUE
+    assert load_catalogue(tmp_path) == EMPTY_CATALOGUE
+
+
+def test_several_files_are_one_catalogue_and_the_version_is_of_the_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    parts = {"a": GOOD.split("[[action]]")[0], "b": "[[action]]" + GOOD.split("[[action]]")[1]}
+    assert load_catalogue(folder_with(one, **parts)) == load_catalogue(folder_with(two, **parts))
+    (two / "b.toml").write_text(parts["b"] + "# another\n")
+    assert load_catalogue(one).version != load_catalogue(two).version
+
+
+def test_the_shipped_catalogue_has_no_faults() -> None:
+    assert read_catalogue(SHIPPED / "catalogue")[1] == []
+
+
+HEAD = '[[channel]]\nid = "web"\n[[group]]\nid = "g"\n'  # 4 lines
+ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "said"),
+    [
+        ("[[channel\n", 1, "", "not TOML"),
+        ("\n[[chanel]]\nid = 'x'\n", 2, "chanel", "unknown section"),
+        ("\n[channel]\nid = 'x'\n", 2, "channel", "two brackets"),
+        ("channel = [1]\n", 1, "channel", "two brackets"),
+        ("[[channel]]\ncost = 1\n", 1, "channel.id", "is needed"),
+        ('[[channel]]\nid = "a b"\n', 2, "channel.id", "letters, digits"),
+        ('[[action]]\nid = "do_nothing"\n', 2, "action.id", "taken"),
+        ('[[channel]]\nid = "none"\n', 2, "channel.id", "taken"),
+        ('[[channel]]\nid = "x"\n\n[[channel]]\nid = "x"\n', 5, "channel.id", "already defined at c.toml:2"),
+        ('[[channel]]\nid = "x"\ncost = -1\n', 3, "channel.cost", "at least 0"),
+        ('[[channel]]\nid = "x"\ncost = nan\n', 3, "channel.cost", "must be a number"),
+        ('[[channel]]\nid = "x"\noutbound = 1\n', 3, "channel.outbound", "true or false"),
+        ('[[channel]]\nid = "x"\nreports = "all"\n', 3, "channel.reports", "one of responses, acceptances"),
+        ('[[channel]]\nid = "x"\ncolour = 1\n', 3, "channel.colour", "unknown key"),
+        ('[[action]]\nid = "a"\n', 1, "action.group", "is needed"),
+        (ACTION + 'value = ""\n', 8, "action.value", "must be a number"),
+        (ACTION + "value = true\n", 8, "action.value", "must be a number"),
+        (ACTION + 'class = "fun"\n', 8, "action.class", "one of marketing"),
+        (ACTION + 'outcome = "won"\n', 8, "action.outcome", "one of seen"),
+        (ACTION + "lever = -101\n", 8, "action.lever", "at least -100"),
+        (ACTION + "window_days = 0\n", 8, "action.window_days", "at least"),
+        (ACTION + 'starts_at = "soon"\n', 8, "action.starts_at", "must be a time"),
+        (ACTION + "starts_at = 2026-01-02\nends_at = 2026-01-01\n", 9, "action.ends_at", "before it starts"),
+        (ACTION + "placements = [1]\n", 8, "action.placements", "list of text"),
+        (ACTION + "attributes = { x = [1] }\n", 8, "action.attributes.x", "must be text"),
+        (ACTION + 'treatment = ["web"]\n', 8, "action.treatment", "list of a table"),
+        (ACTION + "treatment = [\n  { content = 'x' },\n]\n", 8, "action.treatment.channel", "is needed"),
+        (ACTION + 'treatment = [\n  { channel = "web", size = 1 },\n]\n', 9, "action.treatment.size", "unknown key"),
+        (
+            ACTION + 'treatment = [{ channel = "web" }, { channel = "web" }]\n',
+            8,
+            "action.treatment",
+            "two treatments for one channel",
+        ),
+        (
+            ACTION + 'treatment = [\n  { channel = "web" },\n  { channel = "fax" },\n]\n',
+            10,
+            "action.treatment.channel",
+            "no channel 'fax'",
+        ),
+        (HEAD + '[[action]]\nid = "a"\ngroup = "h"\n', 7, "action.group", "no group 'h'"),
+        ('[[contact_policy]]\nid = "r"\nwindow_days = 1\n', 1, "contact_policy.limit", "is needed"),
+        ('[[contact_policy]]\nid = "r"\nlimit = 0\nwindow_days = 1\n', 3, "contact_policy.limit", "at least 1"),
+        ('[[contact_policy]]\nid = "r"\nlimit = true\n', 3, "contact_policy.limit", "a whole number"),
+        ('[[contact_policy]]\nid = "r"\nlimit = 1\n', 1, "contact_policy.window_seconds", "give window_seconds"),
+        ('[[contact_policy]]\nid = "r"\nlimit = 1\nscope = "moon"\n', 4, "contact_policy.scope", "one of all"),
+        (
+            '[[contact_policy]]\nid = "r"\nlimit = 1\nwindow_days = 1\nof = "x"\n',
+            5,
+            "contact_policy.of",
+            "takes no 'of'",
+        ),
+        (
+            '[[contact_policy]]\nid = "r"\nlimit = 1\nwindow_days = 1\nscope = "channel"\nof = "x"\n',
+            6,
+            "contact_policy.of",
+            "no channel 'x'",
+        ),
+    ],
+)
+def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, line: int, key: str, said: str) -> None:
+    faults = read_catalogue(folder_with(tmp_path, c=text))[1]
+    assert [(f.file, f.line, f.key) for f in faults] == [("c.toml", line, key)], [str(f) for f in faults]
+    assert said in faults[0].message
+    with pytest.raises(CatalogueError, match=rf"c\.toml:{line}"):
+        load_catalogue(tmp_path)
+
+
+def test_a_file_that_is_not_text_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xff\xfe")
+    assert read_catalogue(tmp_path)[1][0].file == "c.toml"
+
+
+def test_every_fault_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    bad = GOOD.replace("cost = 0.5", "cost = -1") + '[[group]]\nid = "other"\nwhat = 1\n'
+    catalogue, faults = read_catalogue(folder_with(tmp_path, all=bad))
+    assert [f.key for f in faults] == ["channel.cost", "group.what"]
+    assert list(catalogue.actions) == ["offer"]
+    with pytest.raises(CatalogueError, match="and 1 more"):
+        load_catalogue(tmp_path)
+
+
+def test_the_line_is_that_of_the_right_entry_though_ids_repeat_elsewhere(tmp_path: Path) -> None:
+    text = '[[group]]\nid = "x"\n[[channel]]\nid = "x"\ncost = 0\n[[action]]\nid = "x"\ngroup = "x"\ncost = -1\n'
+    assert [f.line for f in read_catalogue(folder_with(tmp_path, c=text))[1]] == [9]
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    catalogue = load_catalogue(folder_with(tmp_path, all=GOOD))
+    assert write_catalogue(
+        tmp_path / "o", "x.toml", catalogue.channels.values(), {"sell": "Sell"}, [*catalogue.actions.values()]
+    )
+    again = load_catalogue(tmp_path / "o")
+    assert (again.channels, again.groups, again.actions) == (catalogue.channels, catalogue.groups, catalogue.actions)
+
+
+def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
+    action = Action("a", "g", treatments=(Treatment("c"),))
+    assert write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    before = (tmp_path / "x.toml").stat()
+    assert not write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    assert (tmp_path / "x.toml").stat() == before
+    assert (tmp_path / "x.toml").read_text().startswith("# Two\n# lines\n\n[[channel]]")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.toml"]
+
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+
+
+@given(
+    name=names.filter(bool),
+    content=names.filter(bool),
+    value=st.floats(allow_nan=False, allow_infinity=False),
+    attributes=st.dictionaries(names, names | st.booleans() | st.integers(-(2**60), 2**60), max_size=3),
+    order=st.permutations(["a", "b", "c"]),
+)
+def test_any_entry_survives_the_file_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: str, value: float, attributes: dict, order: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("catalogue")
+    treatments = (Treatment("web", content), Treatment("mail"))
+    actions = [Action(i, "g", name=name, value=value, attributes=attributes, treatments=treatments) for i in order]
+    write_catalogue(folder, "x.toml", [Channel("web", False), Channel("mail")], {"g": name}, actions)
+    assert load_catalogue(folder).actions == {action.id: action for action in actions}
+    assert list(load_catalogue(folder).actions) == ["a", "b", "c"]
