@@ -31,6 +31,7 @@ __all__ = ["FeastFeatureStore", "FeatureRow", "FeatureStore", "MemoryFeatureStor
 
 #: Snapshots kept of one contract; training reads the ledger, so an old one is only a record.
 SNAPSHOTS_KEPT = 30
+NOTHING_APPLIED = "the feature store knows no features yet: run `segue features apply` first"
 ROWS_AT_ONCE = 500
 
 
@@ -40,8 +41,9 @@ class FeastFeatureStore:
     `read` may be called by any thread; every write is safe beside other processes.
     """
 
-    def __init__(self, folder: Path, reading: RepoConfig, writing: RepoConfig) -> None:
-        self._folder, self._reading, self._writing = folder, reading, writing
+    def __init__(self, folder: Path, reading: dict[str, Any], writing: dict[str, Any]) -> None:
+        self._folder, self._yaml = folder, json.dumps(writing, indent=1)  # JSON is YAML
+        self._reading, self._writing = (RepoConfig(**config, repo_path=folder) for config in (reading, writing))
         self._opened: _Opened | None = None
         file = folder / "contract.json"
         if file.exists():
@@ -56,7 +58,7 @@ class FeastFeatureStore:
         """Makes this the contract of the store; gives whether that changed anything."""
         content = contract.to_json()
         files = {
-            "feature_store.yaml": json.dumps(json.loads(self._writing.model_dump_json(include=_IN_YAML)), indent=1),
+            "feature_store.yaml": self._yaml,
             "definitions.py": Path(definitions.__file__).read_text(),
             # Last: what it says is then true.
             "contract.json": content,
@@ -132,7 +134,7 @@ class FeastFeatureStore:
 
     def _at_hand(self) -> _Opened:
         if self._opened is None:
-            raise NoData("the feature store knows no features yet: run `segue features apply` first")
+            raise NoData(NOTHING_APPLIED)
         return self._opened
 
     def _snapshots(self, contract: FeatureContract) -> Path:
@@ -164,14 +166,16 @@ class _Opened:
     stamps: tuple[str, ...]
 
 
-def open_feature_store(settings: Settings) -> FeastFeatureStore:
-    """The store of a home. Its online part is `settings.online_store`: `host:port[,option=value...]` of a Redis
-    server, or SQLite in the home when empty.
+def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeatureStore:
+    """The store of a home. Raises NoData where no contract was applied yet, unless it may be `new`.
 
+    Its online part is SQLite in the home, or a Redis server at `settings.online_store`: `host:port[,option=value...]`.
     Options are those of the Redis client, and `project`, the word all keys end with: two installations on one server
     need two. A read gives up after half of the decision's deadline.
     """
     folder = settings.feature_folder
+    if not new and not (folder / "contract.json").exists():
+        raise NoData(NOTHING_APPLIED)
     if not settings.online_store:
         config = _config(folder, "segue", {"type": "sqlite", "path": str(folder / "online.db")})
         return FeastFeatureStore(folder, config, config)
@@ -188,20 +192,16 @@ def open_feature_store(settings: Settings) -> FeastFeatureStore:
     return FeastFeatureStore(folder, *configs)
 
 
-#: What `feature_store.yaml` holds (as JSON, which is YAML).
-_IN_YAML = {"project", "provider", "registry", "online_store", "offline_store", "entity_key_serialization_version"}
-
-
-def _config(folder: Path, project: str, online: Mapping[str, Any]) -> RepoConfig:
-    return RepoConfig(
-        project=project,
-        provider="local",
-        registry={"path": str(folder / "registry.db"), "cache_ttl_seconds": 0},
-        online_store=dict(online),
-        offline_store={"type": "duckdb"},
-        entity_key_serialization_version=3,
-        repo_path=folder,
-    )
+def _config(folder: Path, project: str, online: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of `feature_store.yaml`."""
+    return {
+        "project": project,
+        "provider": "local",
+        "registry": {"path": str(folder / "registry.db"), "cache_ttl_seconds": 0},
+        "online_store": dict(online),
+        "offline_store": {"type": "duckdb"},
+        "entity_key_serialization_version": 3,
+    }
 
 
 def _rows(view: FeatureView, rows: list[dict[str, Any]]) -> list[Row]:
