@@ -1,0 +1,148 @@
+"""Training from end to end: labels, features as of their moments, fit, judge, bundle, record, promote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from features.aggregates import History, open_history
+from features.catalogue import Catalogue, load_catalogue
+from features.clock import DAY
+from features.contract import FeatureContract, build_contract
+from features.encode import Encoder
+from features.errors import NoData
+from features.ledger import open_ledger
+from features.settings import Settings
+from training.dataset import Dataset, Source, customer_datasets, propensity_dataset
+from training.evaluate import Verdict
+from training.labels import history_span
+from training.models import Trial, fit
+from training.plots import pictures
+from training.provenance import commit_of
+from training.release import promote_if_fit, release
+from training.report import ModelReport, Tracker, TrainingReport
+from training.split import choose_horizon
+
+#: Called with what is being done, and the share of all that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+
+def silent(_step: str, _share: float) -> None:
+    """Progress nobody watches."""
+
+
+def train(
+    settings: Settings,
+    now: int,
+    progress: Progress = silent,
+    *,
+    promote: bool = True,
+    tracker: Tracker | None = None,
+) -> TrainingReport:
+    """Trains the three models on the home's ledger, releases the good ones as a bundle, and makes it the champion.
+
+    A model that is no better than the constant, or has too little data, is left out with its reason; the others go
+    on. Without a `tracker` the home's MLflow store is used. Raises NoData for a home without history.
+    """
+    progress("reading the history", 0.0)
+    catalogue = load_catalogue(settings.catalogue_folder)
+    with _open(settings) as history:
+        source = make_source(history, catalogue, applied_contract(settings), now)
+        horizon = choose_horizon(settings.horizon_days, source.span)
+        tried = try_all(source, horizon, settings.seed, progress)
+    report = TrainingReport(tried.reports, horizon / DAY, now, commit_of(Path(__file__).parent))
+    progress("writing the bundle", 0.75)
+    report = release(settings.bundle_folder, report, tried.trials, source.contract, source.encoder, tried.reference)
+    progress("recording the runs", 0.8)
+    keeper = tracker or _mlflow(settings)
+    keeper.record(report)
+    if promote:
+        report = promote_if_fit(settings.bundle_folder, report, keeper)
+    progress("done", 1.0)
+    return report
+
+
+def applied_contract(settings: Settings) -> FeatureContract | None:
+    """The contract the feature store serves, None before `segue features apply`."""
+    file = settings.feature_folder / "contract.json"
+    return FeatureContract.from_json(file.read_text()) if file.exists() else None
+
+
+def make_source(history: History, catalogue: Catalogue, contract: FeatureContract | None, now: int) -> Source:
+    """The history up to `now` with its features and encoder; without a contract, the one the data would give.
+
+    Raises NoData when nothing has happened yet.
+    """
+    span = history_span(history, now)
+    if span is None:
+        raise NoData("the ledger is empty: `segue import` fills it with a history to learn from")
+    # A model may only lean on what the store serves, so a contract that was applied comes first.
+    contract = contract or build_contract(catalogue, history.attributes())
+    return Source(history, span, contract, Encoder.from_catalogue(contract, catalogue), catalogue)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """The models fitted, what became of every one, and the rows that drift is measured against."""
+
+    trials: tuple[Trial, ...]
+    reports: tuple[ModelReport, ...]
+    reference: pa.Table
+
+
+def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent) -> Tried:
+    """Fits and judges churn, conversion and propensity, one after the other so that memory holds one data set."""
+    progress("features of customers at the cut-offs", 0.1)
+    datasets = customer_datasets(source, horizon)
+    tried = []
+    for share, name in ((0.25, "churn"), (0.35, "conversion")):
+        progress(f"fitting {name}", share)
+        tried.append(attempt(name, datasets.get(name), seed))
+    reference = datasets["conversion"].reference if datasets else None
+    datasets = {}
+    progress("features of customers at past decisions", 0.45)
+    decided = propensity_dataset(source)
+    progress("fitting propensity", 0.6)
+    tried.append(attempt("propensity", decided, seed))
+    if reference is None or decided.shortcoming() is None:
+        # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
+        reference = decided.reference
+    return Tried(tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried), reference)
+
+
+def attempt(name: str, dataset: Dataset | None, seed: int) -> tuple[Trial | None, ModelReport]:
+    """One model fitted and reported, or the reason why there is none."""
+    if dataset is None:
+        reason = "the history is shorter than four horizons; set a shorter horizon_days"
+        return None, ModelReport(name, Verdict.INSUFFICIENT, reason)
+    shortcoming = dataset.shortcoming() or ""
+    about = ModelReport(name, Verdict.INSUFFICIENT, shortcoming, dataset.rows, dataset.positives, dataset.data_hash)
+    if shortcoming:
+        return None, about
+    trial = fit(dataset, seed)
+    return trial, replace(
+        about,
+        verdict=trial.verdict,
+        reason=trial.reason,
+        metrics=trial.metrics,
+        against_constant=trial.against_constant,
+        against_logistic=trial.against_logistic,
+        parameters=trial.parameters,
+        pictures=pictures(name, trial.predictions),
+    )
+
+
+def _open(settings: Settings) -> History:
+    if not settings.home.is_dir():
+        raise NoData(f"{settings.home} is not there yet: `segue import` fills a home with a history to learn from")
+    open_ledger(settings.ledger).close()
+    return open_history(settings.ledger)
+
+
+def _mlflow(settings: Settings) -> Tracker:
+    from training.registry import MlflowTracker  # takes 1.5 s, and only this way of recording needs it
+
+    return MlflowTracker(settings)

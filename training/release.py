@@ -1,0 +1,106 @@
+"""Releasing: the models that were good enough become a bundle, and a bundle the champion."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from features.contract import FeatureContract
+from features.encode import Encoder
+from features.errors import NoData
+from training.bundle import REFERENCE, bundle_ids, champion, load_bundle, publish_champion, write_bundle
+from training.evaluate import Verdict
+from training.models import Trial
+from training.report import ModelReport, Tracker, TrainingReport
+
+#: Without data a rate is taken as 1 in 20, with the weight of 20 rows: no evidence at all says neither 0 nor 1/2.
+PRIOR_POSITIVES, PRIOR_ROWS = 1.0, 20.0
+
+
+def base_rate(report: ModelReport) -> float:
+    """The share of positives among all rows, shrunk to 1 in 20 where there are hardly any."""
+    return (report.positives + PRIOR_POSITIVES) / (report.rows + PRIOR_ROWS)
+
+
+def release(
+    bundle_folder: Path,
+    report: TrainingReport,
+    trials: Sequence[Trial],
+    contract: FeatureContract,
+    encoder: Encoder,
+    reference: pa.Table,
+) -> TrainingReport:
+    """The report with the folder of its bundle: every model with the verdict pass. Without any, nothing is written."""
+    good = [trial for trial in trials if trial.verdict is Verdict.PASS]
+    if not good:
+        return replace(report, note="no model is better than a constant: nothing was released")
+    manifest = {
+        "created_at": report.created_at,
+        "horizon_days": report.horizon_days,
+        "contract": contract.fingerprint,
+        "encoder": encoder.fingerprint,
+        "base_rates": {model.name: round(base_rate(model), 9) for model in report.models},
+        "models": [trial.name for trial in good],
+        "trials": {model.name: model.to_json() for model in report.models},
+        "commit": report.commit,
+    }
+    files = {"contract.json": contract.to_json().encode(), "encoder.json": encoder.to_json().encode()}
+    for trial in good:
+        files[f"{trial.name}.txt"] = trial.scorer.text.encode()
+        files[f"{trial.name}.calibration.json"] = json.dumps(trial.scorer.calibration.to_json()).encode()
+    files[REFERENCE] = _parquet(reference)
+    return replace(report, folder=write_bundle(bundle_folder, manifest, files))
+
+
+def promote_if_fit(bundle_folder: Path, report: TrainingReport, tracker: Tracker) -> TrainingReport:
+    """Makes the report's bundle the champion unless that loses a model; `promoted` and `note` say what was done."""
+    if report.folder is None:
+        return report
+    current = champion(bundle_folder)
+    # A champion that cannot be read decides nothing, so there is nothing to lose by replacing it.
+    held = load_bundle(current).models if current is not None and current.is_dir() else ()
+    refusal = objection(load_bundle(report.folder).models, held)
+    if refusal is not None:
+        return replace(report, note=refusal)
+    promote(bundle_folder, report.folder.name, tracker)
+    return replace(report, promoted=True)
+
+
+def objection(models: Sequence[str], champion_models: Sequence[str]) -> str | None:
+    """Why a new bundle may not replace the champion without being asked; None when it may.
+
+    Promotion fails closed: a model that decides today is not swapped for its base rate because data ran short.
+    """
+    lost = [name for name in champion_models if name not in models]
+    return (
+        f"not promoted: it lacks {', '.join(lost)}, which the champion has; `segue promote` overrules" if lost else None
+    )
+
+
+def promote(bundle_folder: Path, bundle_id: str | None, tracker: Tracker) -> str:
+    """Makes a bundle, the newest when None, the champion, and returns its id.
+
+    The alias is set first and the pointer that serving reads last. Raises NotFound for an unknown bundle,
+    UntrustedArtefact for a changed one, NoData when there is none at all; nothing is changed then.
+    """
+    known = bundle_ids(bundle_folder)
+    if bundle_id is None and not known:
+        raise NoData("there is no bundle to promote; `segue train` makes one")
+    chosen = Path(bundle_id or known[-1]).name
+    load_bundle(bundle_folder / chosen)
+    tracker.promote(bundle_folder / chosen)
+    publish_champion(bundle_folder, chosen)
+    return chosen
+
+
+def _parquet(table: Any) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(table, file, compression="zstd")
+    return file.getvalue()

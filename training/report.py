@@ -1,0 +1,77 @@
+"""What a training found, as frozen values, and the port through which it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from training.evaluate import Comparison, Metrics, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What became of one model. `metrics` of model, constant and logistic on the test slice, or empty."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    rows: int = 0
+    positives: int = 0
+    data_hash: str = ""
+    metrics: Mapping[str, Metrics] = field(default_factory=dict)
+    against_constant: Comparison | None = None
+    against_logistic: Comparison | None = None
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    #: File name to PNG.
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def numbers(self) -> dict[str, float]:
+        """Every metric by one flat name: `auc` is the model's, `constant_auc` and `logistic_auc` the baselines'."""
+        flat = {"rows": float(self.rows), "positives": float(self.positives)}
+        for who, metrics in self.metrics.items():
+            prefix = "" if who == "model" else f"{who}_"
+            flat |= {f"{prefix}{name}": value for name, value in metrics.to_json().items()}
+        for who, comparison in (("constant", self.against_constant), ("logistic", self.against_logistic)):
+            if comparison is not None:
+                flat[f"gain_over_{who}"] = comparison.gain
+                flat[f"gain_over_{who}_standard_error"] = comparison.standard_error
+        return flat
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest has it. Rounded, so that the last bit of a sum over threads does not make another bundle."""
+        return {
+            "verdict": str(self.verdict),
+            "reason": self.reason,
+            "data_hash": self.data_hash,
+            "numbers": {name: round(value, 9) for name, value in self.numbers().items()},
+            "parameters": dict(self.parameters),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """One training. `folder` is None when no model was good enough; `note` says why it was not promoted, if so."""
+
+    models: tuple[ModelReport, ...]
+    horizon_days: float
+    created_at: int
+    commit: str | None = None
+    folder: Path | None = None
+    promoted: bool = False
+    note: str = ""
+
+    @property
+    def bundle_id(self) -> str | None:
+        return None if self.folder is None else self.folder.name
+
+
+class Tracker(Protocol):
+    """Where trainings are recorded; `training.registry` is MLflow's."""
+
+    def record(self, report: TrainingReport) -> None:
+        """Keeps one training: a run for each model, and its bundle as a version of the model `segue`."""
+
+    def promote(self, folder: Path) -> None:
+        """Gives the alias `champion` to the version of the bundle in `folder`."""
