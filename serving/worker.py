@@ -19,7 +19,8 @@ log = logging.getLogger("segue.worker")
 
 #: Customers refreshed in one round at most.
 PUSH_BATCH = 2_000
-_PUSHED = "pushed-position"
+#: The note that says up to which event features were put online; whoever materialises may move it on.
+PUSHED = "pushed-position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Worker:
 
     def _push(self, now: int) -> int:
         """Recomputes the features of customers with new events and puts them online."""
-        position = int(self._ledger.note(_PUSHED) or 0)
+        position = int(self._ledger.note(PUSHED) or 0)
         reached, touched = self._ledger.touched_after(position, PUSH_BATCH)
         if reached == position:
             return 0
@@ -66,7 +67,7 @@ class Worker:
         except StoreUnavailable as error:
             log.warning("features of touched customers wait for the store: %s", error.code)
             return 0
-        self._ledger.put_note(_PUSHED, str(reached))
+        self._ledger.put_note(PUSHED, str(reached))
         return len(touched)
 
 
