@@ -1,0 +1,67 @@
+"""What people watch while traffic runs: the totals as a rich panel."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from experiments.score import RECENT, Score
+
+
+def panel(score: Score, address: str, seconds: float, notes: list[str]) -> RenderableType:
+    """The live summary: decisions, rewards against random, channels, the policy's snapshot."""
+    rate = score.decisions / max(seconds, 1e-9)
+    lead = Text.assemble(
+        (f"{score.decisions:,}", "bold"),
+        f" decisions in {_clock(seconds)} ({rate:.0f} a second), {score.contacts:,} contacts, ",
+        (f"{score.accepted / max(1, score.contacts):.1%}", "bold"),
+        f" accepted, {score.holdout:,} in the holdout, {score.errors:,} errors",
+    )
+    model = score.bundle or "no model yet"
+    learned = Text.assemble(
+        "policy ", (score.policy or "-", "bold"), f" (its number grows as it learns), model {model}"
+    )
+    below = [Text(note, style="dim") for note in notes]
+    parts: list[RenderableType] = [lead, learned, rewards(score), shares(score), *below]
+    return Panel(Group(*parts), title=f"segue  {address}", title_align="left")
+
+
+def rewards(score: Score) -> Table:
+    """True expected reward for each decision that had a choice: chosen, and what others would have earned."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("reward per decision", "all", f"last {RECENT}"):
+        table.add_column(heading, justify="left" if heading.startswith("reward") else "right")
+    chosen, random = score.recent_rewards
+    table.add_row("[bold]segue[/bold]", f"[bold]{score.per_decision(score.chosen_sum):.2f}[/bold]", f"{chosen:.2f}")
+    table.add_row("random, same arms", f"{score.per_decision(score.random_sum):.2f}", f"{random:.2f}")
+    table.add_row("doing nothing", "0.00", "0.00")
+    table.add_row("best possible", f"{score.per_decision(score.best_sum):.2f}", "")
+    return table
+
+
+def shares(score: Score) -> Table:
+    """Where decisions went."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for channel, count in score.channels.most_common():
+        share = count / max(1, score.decisions)
+        table.add_row(channel, f"{share:.0%}", "█" * round(30 * share))
+    for reason, count in score.fallbacks.most_common():
+        table.add_row(f"fallback: {reason}", f"{count / max(1, score.decisions):.0%}", "")
+    return table
+
+
+def line(score: Score, seconds: float) -> str:
+    """The same in one line, for a log."""
+    chosen, random = score.per_decision(score.chosen_sum), score.per_decision(score.random_sum)
+    channels = ", ".join(f"{c} {n / max(1, score.decisions):.0%}" for c, n in score.channels.most_common())
+    return (
+        f"{_clock(seconds)} {score.decisions:,} decisions, reward {chosen:.2f} (random {random:.2f}), "
+        f"{score.accepted / max(1, score.contacts):.1%} accepted, policy {score.policy}, {channels}, "
+        f"{score.errors} errors"
+    )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,62 @@
+"""One decision and one outcome over HTTP, printed: the proof that a home works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+from rich.console import Console
+
+from experiments.history import answer_kind
+from experiments.homes import Population
+from experiments.simulator import response_probability
+from features import clock
+from features.domain import DO_NOTHING, Arm
+
+#: Customers asked about until one gets an action; one in twenty is in the holdout, some allow no channel.
+_TRIES = 50
+
+
+def send_once(client: httpx.Client, population: Population, run: str, console: Console) -> int:
+    """Decides for customers until one gets an action, reports an outcome, prints both. 1 when none gets one."""
+    answer: dict[str, Any] = {}
+    for n, customer in enumerate(population.customer_ids[:_TRIES]):
+        answer = _post(client, "/v1/decide", {"request_id": f"{run}-{n}", "customer_id": customer})
+        if answer["items"][0]["action"] != DO_NOTHING.action:
+            break
+    console.print("decision")
+    console.print_json(data=answer)
+    if not answer or answer["items"][0]["action"] == DO_NOTHING.action:
+        console.print(f"segue: none of {_TRIES} customers got an action; `segue explain` says why", highlight=False)
+        return 1
+    outcome = _outcome(population, answer, run)
+    taken = _post(client, "/v1/outcomes", outcome)
+    console.print("outcome")
+    console.print_json(data={"sent": outcome, "answer": taken})
+    return 0 if taken["accepted"] == 1 else 1
+
+
+def _outcome(population: Population, answer: dict[str, Any], run: str) -> dict[str, Any]:
+    """A simulated customer answers as its world says; of a real one only that the message was seen is reported."""
+    item, now = answer["items"][0], clock.now()
+    arm, catalogue = Arm(item["action"], item["channel"]), population.world.catalogue
+    kind: str | None = None
+    if population.simulated:
+        u = np.random.default_rng(now).random(2)
+        accepted = bool(u[0] < response_probability(population.world, answer["customer_id"], arm, now))
+        success = str(catalogue.actions[arm.action].outcome)
+        kind = answer_kind(catalogue.channels[arm.channel], accepted, success, float(u[1]))
+    return {
+        "outcome_id": f"{run}-outcome",
+        "decision_id": answer["decision_id"],
+        "kind": kind or "seen",
+        "occurred_at": clock.format_time(now),
+    }
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    response = client.post(path, json=body, timeout=10.0)
+    response.raise_for_status()
+    found: dict[str, Any] = response.json()
+    return found

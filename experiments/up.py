@@ -1,0 +1,164 @@
+"""The whole thing in one command: prepare, learn, start the service and the worker, play traffic, show how it goes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import httpx
+import numpy as np
+from rich.console import Console
+
+from experiments.homes import Population, populate, prepare_home
+from experiments.once import send_once
+from experiments.play import play, wait
+from experiments.processes import Children, choose_port, wait_until_ready
+from experiments.steps import Steps
+from experiments.traffic import Traffic
+from features import clock
+from features.ledger import Ledger, open_ledger
+from features.refresh import refresh_features
+from features.settings import Settings
+from serving.assignment import holdout_layer
+from serving.worker import PUSHED
+from training.bundle import champion, load_bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `segue up` was asked for. `seconds` None plays until stopped; `traffic` plays it in an imported home too."""
+
+    settings: Settings
+    customers: int = 2_500
+    port: int | None = None
+    once: bool = False
+    seconds: float | None = None
+    traffic: bool = False
+
+
+class Stopped(BaseException):
+    """Ctrl-C, or a polite kill. Not an Exception, so that nothing on the way takes it for a fault."""
+
+
+def up(plan: Plan, console: Console) -> int:
+    """Brings everything up, plays, and takes everything down. Gives the exit status.
+
+    0 when it was stopped, timed out, or `once` went through; 1 when `once` got no action. Raises SegueError with the
+    reason when something cannot start.
+    """
+    with stoppable(), Children(plan.settings.home / "logs") as children:
+        try:
+            return _run(plan, children, console)
+        except Stopped:
+            console.print("stopping")
+            return 0
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGINT and SIGTERM raise Stopped, once: while everything is being taken down a second one is not heard."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+        raise Stopped
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _run(plan: Plan, children: Children, console: Console) -> int:
+    settings = plan.settings
+    port = choose_port(settings.host, plan.port or settings.port, insist=plan.port is not None)
+    if port != (plan.port or settings.port):
+        console.print(f"port {settings.port} is in use; taking {port}")
+    address = f"http://{settings.host}:{port}"
+    prepare_home(settings)
+    ledger = open_ledger(settings.ledger)
+    try:
+        with Steps(console) as steps:
+            population = _prepare(plan, ledger, steps, console)
+            with steps.step("Starting the service"):
+                _start(settings, port, address, children)
+        console.print(steps.table())
+        _greet(population, address, settings, console)
+        with httpx.Client(base_url=address, trust_env=False) as client:
+            return _use(plan, population, client, children, ledger, console)
+    finally:
+        ledger.close()
+
+
+def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Population:
+    settings = plan.settings
+    with steps.step("Customers") as told:
+        population = populate(settings, ledger, plan.customers, clock.now(), lambda share: told(share, "simulating"))
+    with steps.step("Features") as told:
+        # Read first: an event that comes meanwhile is pushed once more, none is forgotten.
+        position, _ = ledger.touched_after(0, sys.maxsize)
+        refresh_features(settings, settings.ledger, clock.now(), lambda what, done, of: told(done / max(1, of), what))
+        ledger.put_note(PUSHED, str(position))
+    with steps.step("Training") as told:
+        trained = _train(settings, ledger, told)
+    if trained:
+        console.print(trained)
+    return population
+
+
+def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None]) -> str | None:
+    """Trains unless the champion has seen the newest event; what there is to say about it."""
+    current = champion(settings.bundle_folder)
+    if current is not None and load_bundle(current).created_at >= (ledger.latest_event_at() or 0):
+        return None
+    from training.pipeline import train
+
+    report = train(settings, clock.now(), lambda what, share: told(share, what))
+    told_of = ", ".join(
+        f"{m.name} {m.verdict}" + (f" (AUC {m.metrics['model'].auc:.3f})" if m.metrics else "") for m in report.models
+    )
+    return f"models: {told_of}{f'; {report.note}' if report.note else ''}"
+
+
+def _start(settings: Settings, port: int, address: str, children: Children) -> None:
+    segue = [sys.executable, "-c", "from features.cli import main; main()"]
+    home = ["--home", str(settings.home)]
+    children.start("worker", [*segue, "work", *home])
+    service = children.start("service", [*segue, "serve", *home, "--port", str(port)])
+    wait_until_ready(address, service)
+
+
+def _greet(population: Population, address: str, settings: Settings, console: Console) -> None:
+    """The address, and a line to try that gets an action: with a customer who is not in the holdout."""
+    layer = holdout_layer(settings.holdout_share)
+    open_ones = (c for c in population.customer_ids if layer.assign(settings.assignment_salt, c) != layer.variant)
+    body = f'{{"request_id": "try-{clock.now()}", "customer_id": "{next(open_ones, "nobody")}"}}'
+    console.print(f"\nSegue decides at {address}  (pages: {address}/docs)\n", highlight=False)
+    console.print(
+        f"curl -s {address}/v1/decide -H 'content-type: application/json' -d '{body}'\n",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _use(
+    plan: Plan, population: Population, client: httpx.Client, children: Children, ledger: Ledger, console: Console
+) -> int:
+    now = clock.now()
+    traffic = Traffic(
+        client, population.world, population.customer_ids, np.random.default_rng([plan.settings.seed, now]), clock.now,
+        f"live-{now}",
+    )  # fmt: skip
+    if plan.once:
+        return send_once(client, population, f"once-{now}", console)
+    if population.simulated or plan.traffic:
+        return play(traffic, str(client.base_url), children, console, plan.seconds)
+    console.print(
+        "These customers are imported, so no made-up responses are written; --traffic plays them all the same."
+    )
+    return wait(ledger, children, console, plan.seconds)
