@@ -5,7 +5,7 @@ All times are whole microseconds since 1970 UTC (`features.clock`); money is in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -107,27 +107,82 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """An arm considered in a decision, and what became of it.
+class Removal:
+    """Why a candidate is out: the stage, the rule, the value seen and the limit it broke."""
 
-    `stage` is None for a survivor; else the stage that removed it, with the rule, the value seen and the limit.
-    For survivors: `priority` = p_accept x context_weight x action_value x lever - contact_cost (money), and
-    `probability` of being drawn first.
-    """
-
-    arm: Arm
-    stage: Stage | None = None
-    rule: str | None = None
+    stage: Stage
+    rule: str
     seen: Scalar = None
     limit: Scalar = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An arm considered in a decision, and what became of it. `removal` is None for a survivor.
+
+    For survivors: `priority` = p_accept x context_weight x action_value x lever - contact_cost (money), where a factor
+    that is None counts as 1, and `probability` of being drawn first.
+    """
+
+    arm: str
+    removal: Removal | None
     p_model: float | None = None
     p_accept: float | None = None
-    context_weight: float = 1.0
     action_value: float | None = None
+    context_weight: float = 1.0
     lever: float = 1.0
     contact_cost: float = 0.0
     priority: float | None = None
     probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Every arm of one decision, in columns: 80 arms are a few lists, not 80 objects.
+
+    `arms` are keys, sorted. `removed[i]` is the place in `removals` of why arm i is out, -1 for a survivor. The other
+    columns are the survivors' in order, NaN for a factor that is not known.
+    """
+
+    arms: tuple[str, ...]
+    removed: Sequence[int]
+    removals: Sequence[Removal]
+    p_model: Sequence[float]
+    p_accept: Sequence[float]
+    action_value: Sequence[float]
+    context_weight: Sequence[float]
+    lever: Sequence[float]
+    contact_cost: Sequence[float]
+    priority: Sequence[float]
+    probability: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.arms)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        survivor = 0
+        for arm, removed in zip(self.arms, self.removed, strict=True):
+            if removed >= 0:
+                yield Candidate(arm, self.removals[removed])
+                continue
+            yield Candidate(
+                arm,
+                None,
+                _known(self.p_model[survivor]),
+                _known(self.p_accept[survivor]),
+                _known(self.action_value[survivor]),
+                self.context_weight[survivor],
+                self.lever[survivor],
+                self.contact_cost[survivor],
+                self.priority[survivor],
+                self.probability[survivor],
+            )
+            survivor += 1
+
+
+def _known(value: float | None) -> float | None:
+    """NaN is how a column, and null how its JSON, says that a value is not known."""
+    return None if value is None or value != value else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +233,8 @@ class Decision:
     reason: str | None
     fallback_reason: str | None
     versions: Versions
-    candidates: tuple[Candidate, ...] = ()
+    #: None for a decision made elsewhere.
+    candidates: Candidates | None = None
     variants: Mapping[str, str] = field(default_factory=dict)
     #: Feature name to value, as the model saw it.
     features: Mapping[str, float | None] = field(default_factory=dict)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 
 def factor(percents: Iterable[float]) -> float:
     """1 + sum(percent) / 100, never below 0.
@@ -20,16 +22,16 @@ def factor(percents: Iterable[float]) -> float:
     return max(0.0, 1.0 + sum(percents) / 100.0)
 
 
-def priority(
-    p_accept: float | None, context_weight: float | None, action_value: float | None, lever: float | None, cost: float
-) -> float:
-    """P x C x V x L - cost, in money.
+def priorities(
+    p_accept: np.ndarray, context_weight: np.ndarray, action_value: np.ndarray, lever: np.ndarray, cost: np.ndarray
+) -> np.ndarray:
+    """P x C x V x L - cost, in money, shape (n,); NaN is a missing factor, which is 1.
 
-    >>> priority(0.1, None, 40.0, 1.55, 0.2)
-    6.0
+    >>> one = np.ones(1)
+    >>> priorities(0.1 * one, np.nan * one, 40.0 * one, 1.55 * one, 0.2 * one).round(9).tolist()
+    [6.0]
     """
-    product = 1.0
-    for one in (p_accept, context_weight, action_value, lever):
-        if one is not None:
-            product *= one
+    product = np.ones(len(cost))
+    for column in (p_accept, context_weight, action_value, lever):
+        product = product * np.where(np.isnan(column), 1.0, column)
     return product - cost

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from features.catalogue import Catalogue, ContactRule
 from features.clock import SECOND
-from features.domain import ActionClass, Arm, Stage
+from features.domain import ActionClass, Arm, Removal, Stage
 from features.ledger import ContactSlot
-from serving.eligibility import Removal
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ import msgspec
 from features.clock import DAY
 from features.domain import Decision
 from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
-from features.ledger import Ledger, StoredAnswer
+from features.ledger import BeforeDecision, Ledger, StoredAnswer
 from features.settings import Settings
 from serving.assignment import Layer
 from serving.contact_policy import longest_window
-from serving.engine import Knowledge, Request, decide
+from serving.engine import decide
 from serving.explain import explanation
 from serving.refresh import Live
+from serving.request import Knowledge, Request
 from serving.schema import DecideRequest, answer
 
 log = logging.getLogger("segue.decisions")
@@ -55,11 +56,13 @@ class Decider:
         keep taking the contact first.
         """
         request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
-        stored = self._ledger.find_answer(message.request_id)
-        if stored is not None:
-            return _again(stored, request_hash)
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            live, knowledge = self._live.strategy, self._know(message.customer_id, now)
+            live = self._live.strategy
+            since = now - longest_window(live.catalogue.contact_rules)
+            before = self._ledger.before_decision(message.request_id, message.customer_id, since)
+            if before.answered is not None:
+                return _again(before.answered, request_hash)
+            knowledge = self._know(before, now)
             decision = decide(
                 _request(message),
                 knowledge,
@@ -90,17 +93,12 @@ class Decider:
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
 
-    def _know(self, customer_id: str, now: int) -> Knowledge:
+    def _know(self, before: BeforeDecision, now: int) -> Knowledge:
         """What the ledger and the feature store say of the customer now."""
-        since = now - longest_window(self._live.strategy.catalogue.contact_rules)
-        # The version is read before or with the contacts, so that a contact in between is noticed at the commit.
-        version, slots = self._ledger.contact_state(customer_id, since)
-        customer = self._ledger.customer(customer_id)
-        features: Mapping[str, float | None] = {}
-        fallback = None
-        if customer is not None:
-            features, fallback = self._features(customer_id, now)
-        return Knowledge(customer, features, fallback, slots, version)
+        if before.customer is None:
+            return Knowledge(None)
+        features, fallback = self._features(before.customer.customer_id, now)
+        return Knowledge(before.customer, features, fallback, before.slots, before.contact_version)
 
     def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], str | None]:
         """(features by name, why they are missing). Values too old to trust count as missing."""

@@ -6,22 +6,11 @@ The kinds, in order: eligible (law and product), applicable (relevant now), suit
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from features.catalogue import Action, Channel
 from features.clock import format_time
-from features.domain import ActionClass, Scalar, Stage
+from features.domain import ActionClass, Removal, Stage
 from serving.expressions import ActionExpressions, Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Why a candidate is out: the stage, the rule, the value seen and the limit it broke."""
-
-    stage: Stage
-    rule: str
-    seen: Scalar = None
-    limit: Scalar = None
 
 
 def unavailable(action: Action, now: int, placement: str | None) -> Removal | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.clock import format_time
-from features.domain import DO_NOTHING
+import msgspec
 
+from features.clock import format_time
+from features.domain import DO_NOTHING, Candidates
+
+_FACTORS = ("p_model", "p_accept", "context_weight", "action_value", "lever", "contact_cost", "priority")
 _STAGES = {
     "catalogue": "was not on offer",
     "consent": "may not be contacted on this channel",
@@ -17,21 +20,43 @@ _STAGES = {
 
 def explanation(record: dict[str, Any]) -> dict[str, Any]:
     """The decision's record with times as text, candidates best first, and a plain-English `summary`."""
-    candidates = sorted(record["candidates"], key=_order)
+    candidates = sorted(_candidates(record), key=_order)
     return {
         **{k: v for k, v in record.items() if k not in ("candidates", "items")},
         "decided_at": format_time(record["decided_at"]),
         "items": [
             {
                 **{k: v for k, v in item.items() if k not in ("arm", "closes_at")},
-                **_arm(item["arm"]),
+                **_arm(item["arm"]["action"], item["arm"]["channel"]),
                 "expires_at": format_time(item["expires_at"]),
             }
             for item in record["items"]
         ],
-        "candidates": [{**_arm(c["arm"]), **{k: v for k, v in c.items() if k != "arm"}} for c in candidates],
+        "candidates": candidates,
         "summary": summary(record, candidates),
     }
+
+
+def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row an arm, out of the record's columns."""
+    if record["candidates"] is None:
+        return []
+    rows = []
+    for one in msgspec.convert(record["candidates"], Candidates):
+        action, channel = one.arm.rsplit("@", 1)
+        removal = one.removal
+        rows.append(
+            {
+                **_arm(action, channel),
+                "stage": removal and removal.stage,
+                "rule": removal and removal.rule,
+                "seen": removal and removal.seen,
+                "limit": removal and removal.limit,
+                **{name: getattr(one, name) for name in _FACTORS if removal is None},
+                "probability": one.probability,
+            }
+        )
+    return rows
 
 
 def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
@@ -41,16 +66,15 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
     if record["fallback_reason"]:
         lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     for candidate in candidates:
-        arm = candidate["arm"]
-        if arm == first["arm"]:
+        if (candidate["action"], candidate["channel"] or "none") == (first["arm"]["action"], first["arm"]["channel"]):
             continue
-        name = _name(arm)
+        name = _name(candidate)
         if candidate["stage"] is not None:
             lines.append(
                 f"{name} {_STAGES.get(candidate['stage'], candidate['stage'])}: {candidate['rule']} "
                 f"(seen: {candidate['seen']}; needed: {candidate['limit']})."
             )
-        elif candidate["priority"] is not None:
+        else:
             lines.append(
                 f"{name} was possible: worth {candidate['priority']:.2f}, "
                 f"drawn with probability {candidate['probability']:.4g}."
@@ -77,14 +101,12 @@ def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
 
 
 def _order(candidate: dict[str, Any]) -> tuple[bool, float]:
-    priority = candidate["priority"]
-    return candidate["stage"] is not None, -(priority if priority is not None else 0.0)
+    return candidate["stage"] is not None, -candidate.get("priority", 0.0)
 
 
-def _name(arm: dict[str, str]) -> str:
+def _name(arm: dict[str, Any]) -> str:
     return "Doing nothing" if arm["action"] == DO_NOTHING.action else f"{arm['action']} by {arm['channel']}"
 
 
-def _arm(arm: dict[str, str]) -> dict[str, str | None]:
-    nothing = arm["action"] == DO_NOTHING.action
-    return {"action": arm["action"], "channel": None if nothing else arm["channel"]}
+def _arm(action: str, channel: str) -> dict[str, str | None]:
+    return {"action": action, "channel": None if action == DO_NOTHING.action else channel}

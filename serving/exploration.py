@@ -1,17 +1,16 @@
 """Drawing from the survivors: the policy's distribution, and a keyed draw that anyone can repeat.
 
-Nothing re-ranks after the draw, so the probability stated is the probability with which the arm was chosen.
+Survivors come sorted by key, so the order of a catalogue cannot matter. Nothing re-ranks after the draw: the
+probability stated is the probability with which the arm was chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from features.domain import DO_NOTHING, Arm
 from serving.assignment import uniform
 
 
@@ -26,53 +25,42 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The arm drawn for a place, and its probability among those that were left for it."""
+    """The survivor drawn for a place (its index), and its probability among those that were left for it."""
 
-    arm: Arm
+    index: int
     probability: float
 
 
-def distribution(policy: Policy, arms: Sequence[Arm], values: Sequence[float]) -> np.ndarray:
-    """(n,) probabilities in the order given. The policy sees arms sorted by key, so their order cannot matter."""
-    order = sorted(range(len(arms)), key=lambda i: arms[i].key)
-    share = np.empty(len(arms))
-    share[order] = policy.probabilities(np.array([values[i] for i in order]))
-    return share
-
-
-def pick(arms: Sequence[Arm], probabilities: np.ndarray, point: float) -> int:
-    """The index whose share of [0, 1) holds `point`, arms laid out in the order of their keys."""
-    order = sorted(range(len(arms)), key=lambda i: arms[i].key)
-    reached = 0.0
-    for index in order:
-        reached += float(probabilities[index])
-        if point < reached:
-            return index
-    # Rounding left the sum a hair under 1: the last arm that can be drawn takes the rest.
-    return next(i for i in reversed(order) if probabilities[i] > 0.0)
+def pick(probabilities: np.ndarray, point: float) -> int:
+    """The index whose share of [0, 1) holds `point`."""
+    reached = np.cumsum(probabilities)
+    index = int(np.searchsorted(reached, point, side="right"))
+    # Rounding may leave the sum a hair under 1: the last that can be drawn takes the rest.
+    return index if index < len(probabilities) else int(np.flatnonzero(probabilities)[-1])
 
 
 def draw_slate(
-    policy: Policy, arms: Sequence[Arm], values: Sequence[float], limit: int, key: tuple[object, ...]
+    policy: Policy, values: np.ndarray, actions: np.ndarray, nothing: int, limit: int, key: tuple[object, ...]
 ) -> tuple[list[Draw], np.ndarray]:
-    """(draws for up to `limit` places, first place's distribution over `arms`).
+    """(draws for up to `limit` places, first place's distribution, shape (n,)).
 
+    `values` (n,) in money; `actions` (n,) numbers the action of each survivor; `nothing` is the index of DO_NOTHING.
     Places are filled one after another without the actions already taken, each with its probability given the places
     before. DO_NOTHING ends the slate: in first place it is the answer, later it means no more places.
     """
-    left = list(range(len(arms)))
+    left = np.arange(len(values))
     draws: list[Draw] = []
-    first: np.ndarray | None = None
+    first = np.empty(0)
     for rank in range(1, limit + 1):
-        here = [arms[i] for i in left]
-        shares = distribution(policy, here, [values[i] for i in left])
-        first = shares if first is None else first
-        chosen = pick(here, shares, uniform(*key, rank))
-        if here[chosen] == DO_NOTHING and draws:
+        shares = policy.probabilities(values[left])
+        if rank == 1:
+            first = shares
+        place = pick(shares, uniform(*key, rank))
+        index = int(left[place])
+        if index == nothing and draws:
             break
-        draws.append(Draw(here[chosen], float(shares[chosen])))
-        if here[chosen] == DO_NOTHING:
+        draws.append(Draw(index, float(shares[place])))
+        if index == nothing:
             break
-        left = [i for i in left if arms[i].action != here[chosen].action]
-    assert first is not None
+        left = left[actions[left] != actions[index]]
     return draws, first

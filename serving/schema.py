@@ -28,7 +28,7 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
 
-class DecideRequest(_Message):
+class DecideRequest(_Message, frozen=True):
     request_id: Id
     customer_id: Id
     channels: Annotated[tuple[Id, ...], msgspec.Meta(max_length=50)] | None = None
@@ -39,13 +39,13 @@ class DecideRequest(_Message):
     explain: bool = False
 
 
-class ShownRequest(_Message):
+class ShownRequest(_Message, frozen=True):
     decision_id: Id
     rank: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     shown_at: Time | None = None
 
 
-class OutcomeMessage(_Message):
+class OutcomeMessage(_Message, frozen=True):
     outcome_id: Id
     kind: OutcomeKind
     occurred_at: Time
@@ -56,11 +56,11 @@ class OutcomeMessage(_Message):
     value: Money | None = None
 
 
-class OutcomesRequest(_Message):
+class OutcomesRequest(_Message, frozen=True):
     outcomes: Annotated[tuple[OutcomeMessage, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
-class EventMessage(_Message):
+class EventMessage(_Message, frozen=True):
     event_id: Id
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
     occurred_at: Time
@@ -72,7 +72,7 @@ class EventMessage(_Message):
     properties: Values = {}
 
 
-class EventsRequest(_Message):
+class EventsRequest(_Message, frozen=True):
     events: Annotated[tuple[EventMessage, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
@@ -91,7 +91,7 @@ class Reader:
         if decoder is None:
             decoder = self._decoders[message] = msgspec.json.Decoder(message)
         try:
-            return decoder.decode(body)  # type: ignore[no-any-return]
+            return decoder.decode(body)
         except msgspec.ValidationError as error:
             words, field = _explained(str(error))
             raise InvalidInput(words, field=field) from None

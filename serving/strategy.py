@@ -5,16 +5,17 @@ Serving holds one and swaps it whole, so that no decision ever mixes two version
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from features.catalogue import EMPTY_CATALOGUE, Catalogue
-from features.domain import Arm
+from features.domain import DO_NOTHING, Arm
+from serving.arbitration import factor
 from serving.exploration import Policy
-from serving.expressions import CompiledCatalogue, compile_catalogue
+from serving.expressions import CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import EpsilonGreedy, PolicySnapshot
 from training.bundle import Bundle
 
@@ -50,11 +51,54 @@ class Strategy:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        return tuple(self.catalogue.arms())
+        """Every arm, DO_NOTHING among them, sorted by key: everything below is in this order."""
+        return tuple(sorted((*self.catalogue.arms(), DO_NOTHING), key=lambda arm: arm.key))
 
     @cached_property
-    def costs(self) -> tuple[float, ...]:
-        return tuple(self.catalogue.contact_cost(arm) for arm in self.arms)
+    def keys(self) -> tuple[str, ...]:
+        return tuple(arm.key for arm in self.arms)
+
+    @cached_property
+    def nothing(self) -> int:
+        """The row of DO_NOTHING."""
+        return self.arms.index(DO_NOTHING)
+
+    @cached_property
+    def rows_of_action(self) -> Mapping[str, tuple[int, ...]]:
+        """The rows of each action of the catalogue."""
+        return {a: tuple(i for i, arm in enumerate(self.arms) if arm.action == a) for a in self.catalogue.actions}
+
+    @cached_property
+    def action_numbers(self) -> np.ndarray:
+        """(arms,) a number for the action of each arm."""
+        numbers = {action: n for n, action in enumerate((*self.catalogue.actions, DO_NOTHING.action))}
+        return np.array([numbers[arm.action] for arm in self.arms])
+
+    @cached_property
+    def costs(self) -> np.ndarray:
+        """(arms,) money a contact costs."""
+        return np.array([0.0 if arm == DO_NOTHING else self.catalogue.contact_cost(arm) for arm in self.arms])
+
+    @cached_property
+    def levers(self) -> np.ndarray:
+        """(arms,) factors by which the business favours an action."""
+        actions = self.catalogue.actions
+        return np.array([1.0 if arm == DO_NOTHING else factor([actions[arm.action].lever]) for arm in self.arms])
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(arms,) money for a success; NaN where an expression says, 0 for DO_NOTHING."""
+        return np.array([_fixed_value(self.catalogue, arm) for arm in self.arms])
+
+    @cached_property
+    def ratios(self) -> np.ndarray:
+        """(arms,) what the policy learned: true over predicted acceptance."""
+        return np.array([self.snapshot.ratio(key) for key in self.keys])
+
+    @cached_property
+    def valued_by_expression(self) -> Mapping[str, Expression]:
+        """The actions whose value is an expression."""
+        return {a: e.value for a, e in self.compiled.expressions.items() if e.value is not None}
 
     @cached_property
     def _arm_rows(self) -> np.ndarray:
@@ -73,16 +117,20 @@ class Strategy:
         row = self.bundle.encoder.customer_row(features)[None, :]
         return {name: float(self.bundle.predict(name, row)[0]) for name in ("churn", "conversion")}
 
-    def p_model(self, features: Mapping[str, float | None], indices: Sequence[int]) -> np.ndarray:
-        """(len(indices),) response probability of these arms for a customer with these features."""
-        if not indices:
-            return np.empty(0)
-        if self.bundle is None:
-            return np.full(len(indices), P_WITHOUT_MODEL)
+    def p_model(self, features: Mapping[str, float | None], rows: np.ndarray) -> np.ndarray:
+        """(len(rows),) response probability of these arms for a customer with these features."""
+        if self.bundle is None or not len(rows):
+            return np.full(len(rows), P_WITHOUT_MODEL)
         customer = self.bundle.encoder.customer_row(features)
-        rows = self._arm_rows[list(indices)]
-        matrix = np.hstack([np.broadcast_to(customer, (len(rows), len(customer))), rows])
+        matrix = np.empty((len(rows), len(customer) + self._arm_rows.shape[1]))
+        matrix[:, : len(customer)] = customer
+        matrix[:, len(customer) :] = self._arm_rows[rows]
         return self.bundle.predict("propensity", matrix)
+
+
+def _fixed_value(catalogue: Catalogue, arm: Arm) -> float:
+    value = 0.0 if arm == DO_NOTHING else catalogue.actions[arm.action].value
+    return np.nan if isinstance(value, str) else value
 
 
 EMPTY_STRATEGY = Strategy(compile_catalogue(EMPTY_CATALOGUE, ())[0], None, PolicySnapshot(), EpsilonGreedy())

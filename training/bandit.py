@@ -58,11 +58,10 @@ class PolicySnapshot:
     bundle: str | None = None
     arms: Mapping[str, ArmStatistics] = field(default_factory=dict)
 
-    def p_accept(self, arm_key: str, p_model: float) -> float:
-        """The model's prediction, corrected by what was seen of this arm."""
+    def ratio(self, arm_key: str) -> float:
+        """By how much the model's prediction for an arm is to be multiplied; 1 for an arm never tried."""
         statistics = self.arms.get(arm_key)
-        corrected = p_model if statistics is None else p_model * statistics.ratio
-        return min(max(corrected, P_RANGE[0]), P_RANGE[1])
+        return 1.0 if statistics is None else statistics.ratio
 
     def learned(self, contributions: Mapping[str, ArmStatistics]) -> PolicySnapshot:
         """The next snapshot, with these added."""

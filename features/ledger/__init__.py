@@ -1,11 +1,12 @@
 """The ledger: the one durable record of events, customers, decisions, outcomes, reservations, and what was learned."""
 
 from features.ledger.arrow import read_arrow
-from features.ledger.records import Appended, ContactSlot, LearnableItem, StoredAnswer, StoredDecision
+from features.ledger.records import Appended, BeforeDecision, ContactSlot, LearnableItem, StoredAnswer, StoredDecision
 from features.ledger.store import Ledger, open_ledger
 
 __all__ = [
     "Appended",
+    "BeforeDecision",
     "ContactSlot",
     "LearnableItem",
     "Ledger",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, func, select, update
 
-from features.domain import DO_NOTHING, Arm, Decision
-from features.errors import Conflict, ContactTaken, NotFound
+from features.domain import DO_NOTHING, Decision
+from features.errors import Conflict, NotFound
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.items import CHUNK, learnable_items
+from features.ledger.path import DecisionPath
+from features.ledger.prepared import short_transaction
 from features.ledger.records import (
     Appended,
-    ContactSlot,
+    BeforeDecision,
     StoredAnswer,
     StoredDecision,
     decision_row,
@@ -29,33 +31,19 @@ class Decisions:
 
     _engine: Engine
 
+    @cached_property
+    def _path(self) -> DecisionPath:
+        return DecisionPath(self._engine)
+
     def find_answer(self, request_id: str) -> StoredAnswer | None:
         """What was answered to this request before, if anything."""
-        columns = select(t.decisions.c.request_hash, t.decisions.c.answer)
-        with database.reading(self._engine) as connection:
-            row = connection.execute(columns.where(t.decisions.c.request_id == request_id)).first()
-        return None if row is None else StoredAnswer(row.request_hash, row.answer or b"")
+        with short_transaction(self._engine, write=False) as cursor:
+            return self._path.answer(cursor, request_id)
 
-    def contact_state(self, customer_id: str, since: int) -> tuple[int, list[ContactSlot]]:
-        """(version, contacts reserved at or after `since` and not released).
-
-        The version names this state: `append_decision` with it refuses once another contact was taken.
-        """
-        r = t.reservations.c
-        with database.reading(self._engine) as connection:
-            version = connection.scalar(
-                select(t.customers.c.contact_version).where(t.customers.c.customer_id == customer_id)
-            )
-            rows = connection.execute(
-                select(t.reservations)
-                .where(r.customer_id == customer_id, r.reserved_at >= since, r.state != "released")
-                .order_by(r.reserved_at)
-            ).all()
-        slots = [
-            ContactSlot(Arm(x.action, x.channel), x.action_group, x.action_class, x.reserved_at, x.expires_at, x.state)
-            for x in rows
-        ]
-        return version or 0, slots
+    def before_decision(self, request_id: str, customer_id: str, since: int) -> BeforeDecision:
+        """What a decision has to know: an earlier answer, the customer, and contacts reserved since then."""
+        with short_transaction(self._engine, write=False) as cursor:
+            return self._path.before(cursor, request_id, customer_id, since)
 
     def append_decision(
         self,
@@ -71,22 +59,16 @@ class Decisions:
         Raises ContactTaken when the customer's contacts are no longer those of `contact_version`, and Conflict when
         the request was answered meanwhile; nothing is written then.
         """
-        contacts = [i for i in decision.items if i.arm != DO_NOTHING]
         row = decision_row(decision, "live") | {
             "request_hash": request_hash,
             "record": msgspec.json.encode(decision),
             "answer": answer,
         }
+        slots = [reservation_row(decision, i, action_classes) for i in decision.items if i.arm != DO_NOTHING]
         try:
-            with database.writing(self._engine) as connection:
-                database.share_log(connection)
-                if contacts:
-                    _take_contact(connection, decision.customer_id, contact_version)
-                    slots = [reservation_row(decision, item, action_classes) for item in contacts]
-                    connection.execute(t.reservations.insert(), slots)
-                connection.execute(t.decisions.insert(), [row])
-                connection.execute(t.decision_items.insert(), item_rows(decision, "open"))
-        except IntegrityError as error:
+            with short_transaction(self._engine, write=True) as cursor:
+                self._path.append(cursor, row, item_rows(decision, "open"), slots, contact_version)
+        except self._path.integrity_error as error:
             raise Conflict("this request was answered meanwhile", field="request_id") from error
 
     def import_decisions(self, decisions: Sequence[Decision]) -> Appended:
@@ -191,14 +173,3 @@ class Decisions:
                 update(t.reservations).where(r.state == "reserved", r.expires_at <= now).values(state="released")
             )
         return max(0, result.rowcount)
-
-
-def _take_contact(connection: Connection, customer_id: str, contact_version: int) -> None:
-    customer = t.customers.c
-    taken = connection.execute(
-        update(t.customers)
-        .where(customer.customer_id == customer_id, customer.contact_version == contact_version)
-        .values(contact_version=contact_version + 1)
-    )
-    if taken.rowcount != 1:
-        raise ContactTaken("another request of this customer was decided first")

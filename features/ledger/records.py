@@ -40,6 +40,20 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class BeforeDecision:
+    """The ledger's part of what a decision knows.
+
+    `contact_version` names the state of the contacts that `slots` shows, the released ones left out:
+    `append_decision` with it refuses once another contact was taken.
+    """
+
+    answered: StoredAnswer | None
+    customer: Customer | None
+    contact_version: int = 0
+    slots: tuple[ContactSlot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StoredDecision:
     """A decision as it was recorded. `record` is its JSON, None for an imported one."""
 

@@ -13,10 +13,16 @@ import pytest
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.errors import Conflict, ContactTaken, NotFound
-from features.ledger import Appended, Ledger, open_ledger, read_arrow
+from features.ledger import Appended, ContactSlot, Ledger, open_ledger, read_arrow
 
 NOW = 1_790_000_000_000_000
 MAIL = Arm("offer", "email")
+
+
+def contacts(ledger: Ledger, since: int) -> tuple[int, list[ContactSlot]]:
+    """The contact version and the contacts of customer c1, as a decision sees them."""
+    before = ledger.before_decision("a request never made", "c1", since)
+    return before.contact_version, list(before.slots)
 
 
 def event(number: int, customer: str = "c1", at: int = NOW, **given: Any) -> Event:
@@ -130,7 +136,7 @@ def test_of_one_customer_twice_in_a_batch_the_last_counts(ledger: Ledger) -> Non
 def test_new_values_of_a_customer_leave_the_contacts_alone(known: Ledger) -> None:
     append(known, decision("d1"))
     known.put_customers([Customer("c1", zone="UTC")])
-    assert known.contact_state("c1", 0)[0] == 1
+    assert contacts(known, 0)[0] == 1
 
 
 def test_events_are_taken_once_also_within_one_batch(ledger: Ledger) -> None:
@@ -204,17 +210,17 @@ def test_a_decision_is_found_again_with_its_answer(known: Ledger) -> None:
 
 def test_a_decision_reserves_a_slot_for_every_item_that_contacts(known: Ledger) -> None:
     append(known, decision("d1", items=[item(), item(DO_NOTHING, 2)]))
-    version, slots = known.contact_state("c1", NOW)
+    version, slots = contacts(known, NOW)
     assert version == 1
     assert [(s.arm, s.action_group, s.action_class, s.state) for s in slots] == [
         (MAIL, "growth", "marketing", "reserved")
     ]
-    assert known.contact_state("c1", NOW + 1) == (1, [])
+    assert contacts(known, NOW + 1) == (1, [])
 
 
 def test_doing_nothing_takes_no_slot_whatever_the_version(known: Ledger) -> None:
     append(known, decision("d1", items=[item(DO_NOTHING)]), version=99)
-    assert known.contact_state("c1", 0) == (0, [])
+    assert contacts(known, 0) == (0, [])
 
 
 def test_a_moved_contact_version_refuses_and_writes_nothing(known: Ledger) -> None:
@@ -237,7 +243,7 @@ def test_a_request_is_answered_once_and_a_conflict_leaves_nothing_behind(known: 
     with pytest.raises(Conflict):
         append(known, decision("d2", request="r"), version=1)
     assert [known.count(t) for t in ("decisions", "decision_items", "reservations")] == [1, 1, 1]
-    assert known.contact_state("c1", 0)[0] == 1
+    assert contacts(known, 0)[0] == 1
 
 
 def test_of_equal_requests_at_once_exactly_one_is_recorded(known: Ledger) -> None:
@@ -281,7 +287,7 @@ def test_a_shown_item_commits_its_slot_once(known: Ledger) -> None:
     append(known, decision("d1"))
     known.mark_shown("d1", 1, NOW + 1)
     known.mark_shown("d1", 1, NOW + 2)
-    assert known.contact_state("c1", 0)[1][0].state == "committed"
+    assert contacts(known, 0)[1][0].state == "committed"
     assert read_arrow(known.url, "SELECT shown_at FROM decision_items").column(0).to_pylist() == [NOW + 1]
     with pytest.raises(NotFound):
         known.mark_shown("d1", 2, NOW)
@@ -294,7 +300,7 @@ def test_slots_never_shown_are_released_when_they_expire(known: Ledger) -> None:
     assert known.release_expired(NOW + HOUR - 1) == 0
     assert known.release_expired(NOW + HOUR) == 1
     assert known.release_expired(NOW + HOUR) == 0
-    assert [s.state for s in known.contact_state("c1", 0)[1]] == ["committed"]
+    assert [s.state for s in contacts(known, 0)[1]] == ["committed"]
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------

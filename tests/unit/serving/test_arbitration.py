@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from serving.arbitration import factor, priority
+from serving.arbitration import factor, priorities
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "priorities.json").read_text())
 
@@ -15,5 +16,6 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "priorities.json").r
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda c: c["say"])
 def test_priorities_are_those_on_file(case: dict) -> None:
     lever = factor(case["lever_percent"])
-    found = priority(case["p_accept"], case["context_weight"], case["action_value"], lever, case["cost"])
-    assert found == pytest.approx(case["priority"], abs=1e-12)
+    given = (case["p_accept"], case["context_weight"], case["action_value"], lever, case["cost"])
+    columns = [np.array([np.nan if value is None else value]) for value in given]
+    assert priorities(*columns)[0] == pytest.approx(case["priority"], abs=1e-12)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from features.catalogue import Catalogue, load_catalogue
 from features.clock import DAY, HOUR, parse_time
-from features.domain import DO_NOTHING, Arm, Customer, Stage
+from features.domain import DO_NOTHING, Arm, Candidate, Customer, Decision, Stage
 from features.ledger import ContactSlot
 from serving.assignment import Layer, holdout_layer
-from serving.engine import Knowledge, Request, decide
+from serving.engine import decide
 from serving.expressions import compile_catalogue
+from serving.request import Knowledge, Request
 from serving.strategy import P_WITHOUT_MODEL, Strategy
 from training.bandit import ArmStatistics, EpsilonGreedy, PolicySnapshot
 
@@ -74,14 +76,20 @@ def strategy(catalogue: Catalogue) -> Strategy:
 ANNA = Knowledge(Customer("anna", consents={"email": "granted"}), {"tenure_days": 100.0})
 
 
-def ask(strategy: Strategy, knowledge: Knowledge = ANNA, share: float = 0.0, now: int = NOW, **request: object):
+def ask(
+    strategy: Strategy, knowledge: Knowledge = ANNA, share: float = 0.0, now: int = NOW, **request: object
+) -> Decision:
     asked = Request("r-1", "anna", **request)  # type: ignore[arg-type]
     layers = [Layer("holdout", "holdout", "everyone", share)]
     return decide(asked, knowledge, strategy, decision_id="d-1", now=now, layers=layers, salt="s")
 
 
-def stages(decision) -> dict[str, tuple[Stage | None, str | None]]:
-    return {c.arm.key: (c.stage, c.rule) for c in decision.candidates}
+def stages(decision: Decision) -> dict[str, tuple[Stage | None, str | None]]:
+    return {c.arm: (c.removal.stage, c.removal.rule) if c.removal else (None, None) for c in decision.candidates or ()}
+
+
+def candidate(decision: Decision, arm: str) -> Candidate:
+    return next(c for c in decision.candidates or () if c.arm == arm)
 
 
 def test_every_arm_is_considered_and_doing_nothing_is_never_removed(strategy: Strategy) -> None:
@@ -97,22 +105,22 @@ def test_every_arm_is_considered_and_doing_nothing_is_never_removed(strategy: St
 
 def test_probabilities_of_the_survivors_sum_to_one_and_the_removed_have_none(strategy: Strategy) -> None:
     decision = ask(strategy)
+    assert decision.candidates is not None
     assert sum(c.probability for c in decision.candidates) == pytest.approx(1.0, abs=1e-12)
-    assert all((c.probability > 0) == (c.stage is None) for c in decision.candidates)
-    chosen = next(c for c in decision.candidates if c.arm == decision.arm)
-    assert decision.action_probability == chosen.probability
+    assert all((c.probability > 0) == (c.removal is None) for c in decision.candidates)
+    assert decision.action_probability == candidate(decision, decision.arm.key).probability
 
 
 def test_a_survivor_shows_each_factor_of_its_priority(strategy: Strategy) -> None:
-    one = next(c for c in ask(strategy).candidates if c.arm == Arm("upgrade", "email"))
+    one = candidate(ask(strategy), "upgrade@email")
     assert (one.p_model, one.action_value, one.lever, one.contact_cost) == (P_WITHOUT_MODEL, 40.0, 1.55, 0.01)
     assert one.priority == pytest.approx(P_WITHOUT_MODEL * 40.0 * 1.55 - 0.01)
-    follow_up = next(c for c in ask(strategy).candidates if c.arm.action == "follow_up")
+    follow_up = candidate(ask(strategy), "follow_up@email")
     assert follow_up.action_value == 105.0
 
 
 def test_the_same_arguments_give_the_same_decision(strategy: Strategy) -> None:
-    assert ask(strategy) == ask(strategy)
+    assert msgspec.json.encode(ask(strategy)) == msgspec.json.encode(ask(strategy))
 
 
 def test_a_holdout_customer_gets_nothing_with_certainty(strategy: Strategy) -> None:
@@ -141,8 +149,13 @@ def test_denied_consent_stops_service_too(strategy: Strategy) -> None:
 
 def test_a_condition_on_a_missing_feature_removes_and_says_so(strategy: Strategy) -> None:
     decision = ask(strategy, replace(ANNA, features={}, fallback_reason="features_unavailable"))
-    one = next(c for c in decision.candidates if c.arm == Arm("upgrade", "web"))
-    assert (one.stage, one.rule, one.seen) == (Stage.ELIGIBILITY, "eligible", "customer.tenure_days = missing")
+    removal = candidate(decision, "upgrade@web").removal
+    assert removal is not None
+    assert (removal.stage, removal.rule, removal.seen) == (
+        Stage.ELIGIBILITY,
+        "eligible",
+        "customer.tenure_days = missing",
+    )
     assert decision.fallback_reason == "features_unavailable"
 
 
@@ -201,9 +214,9 @@ def test_an_expired_promise_that_was_never_shown_counts_no_more(strategy: Strate
 def test_what_was_learned_changes_the_priority_and_the_draw(strategy: Strategy) -> None:
     loved = PolicySnapshot(1, None, {"upgrade@web": ArmStatistics(100, 50_000_000, 2_000_000)})
     decision = ask(replace(strategy, snapshot=loved))
-    one = next(c for c in decision.candidates if c.arm == Arm("upgrade", "web"))
+    one = candidate(decision, "upgrade@web")
     assert one.p_accept == pytest.approx(P_WITHOUT_MODEL * 13.0)
-    assert one.probability == max(c.probability for c in decision.candidates)
+    assert one.probability == max(c.probability for c in decision.candidates or ())
     assert decision.versions.policy == "epsilon-greedy-0.1/1"
 
 

@@ -68,7 +68,7 @@ def test_an_outcome_may_name_customer_and_action_instead(ledger: Ledger) -> None
 
 def test_a_display_commits_the_contact(ledger: Ledger) -> None:
     Intake(ledger).shown(ShownRequest("d1"), NOW)
-    assert ledger.contact_state("anna", 0)[1][0].state == "committed"
+    assert ledger.before_decision("-", "anna", 0).slots[0].state == "committed"
     with pytest.raises(NotFound):
         Intake(ledger).shown(ShownRequest("nope"), NOW)
 

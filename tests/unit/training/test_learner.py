@@ -103,6 +103,5 @@ def test_a_snapshot_survives_its_json() -> None:
 
 def test_an_untried_arm_keeps_the_model_and_a_tried_one_follows_the_data() -> None:
     snapshot = PolicySnapshot(1, "b", {"loved": ArmStatistics(1000, 100 * UNIT, 50 * UNIT)})
-    assert snapshot.p_accept("new", 0.1) == 0.1
-    assert abs(snapshot.p_accept("loved", 0.1) - 0.1 * 102 / 52) < 1e-12
-    assert snapshot.p_accept("loved", 0.9) < 1.0
+    assert snapshot.ratio("new") == 1.0
+    assert snapshot.ratio("loved") == 102 / 52

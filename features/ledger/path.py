@@ -1,0 +1,95 @@
+"""The decision path through the ledger: one short read before a decision, one short write with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine, bindparam, func, select, update
+
+from features.domain import Arm, Customer
+from features.errors import ContactTaken
+from features.ledger import tables as t
+from features.ledger.engine import LOG_LOCK
+from features.ledger.prepared import Prepared
+from features.ledger.records import BeforeDecision, ContactSlot, StoredAnswer
+
+_decode = msgspec.json.decode
+_SLOT = ("action", "channel", "action_group", "action_class", "reserved_at", "expires_at", "state")
+_DECISION = (
+    *("decision_id", "request_id", "request_hash", "customer_id", "decided_at", "origin"),
+    *("result", "reason", "fallback_reason", "variants", "record", "answer"),
+)
+_ITEM = (
+    *("decision_id", "rank", "customer_id", "decided_at", "action", "channel", "action_group", "action_probability"),
+    *("p_model", "p_accept", "action_value", "closes_at", "bundle", "shown_at", "reward_state"),
+)
+
+
+class DecisionPath:
+    """The prepared statements, made once for an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        d, c, r = t.decisions.c, t.customers.c, t.reservations.c
+        self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
+        answers = select(d.request_hash, d.answer).where(d.request_id == bindparam("request_id"))
+        self._answer = Prepared(engine, answers)
+        columns = (c.created_at, c.zone, c.consents, c.attributes, c.contact_version)
+        self._customer = Prepared(engine, select(*columns).where(c.customer_id == bindparam("customer")))
+        slots = (
+            select(*(r[name] for name in _SLOT))
+            .where(r.customer_id == bindparam("customer"), r.reserved_at >= bindparam("since"))
+            .where(r.state != bindparam("released"))
+            .order_by(r.reserved_at)
+        )
+        self._slots = Prepared(engine, slots)
+        taken = (
+            update(t.customers)
+            .where(c.customer_id == bindparam("customer"), c.contact_version == bindparam("version"))
+            .values(contact_version=bindparam("next"))
+        )
+        self._take = Prepared(engine, taken)
+        self._decision = Prepared(engine, t.decisions.insert().inline(), _DECISION)
+        self._item = Prepared(engine, t.decision_items.insert().inline(), _ITEM)
+        self._reservation = Prepared(
+            engine, t.reservations.insert().inline(), ("decision_id", "rank", "customer_id", *_SLOT)
+        )
+        share = select(func.pg_advisory_xact_lock_shared(bindparam("key")))
+        self._share_log = Prepared(engine, share) if engine.dialect.name == "postgresql" else None
+
+    def answer(self, cursor: Any, request_id: str) -> StoredAnswer | None:
+        row = self._answer.run(cursor, {"request_id": request_id}).fetchone()
+        return None if row is None else StoredAnswer(row[0], bytes(row[1] or b""))
+
+    def before(self, cursor: Any, request_id: str, customer_id: str, since: int) -> BeforeDecision:
+        """Reads the customer with the contact version first and the contacts after, so that one in between shows."""
+        answered = self.answer(cursor, request_id)
+        if answered is not None:
+            return BeforeDecision(answered, None)
+        row = self._customer.run(cursor, {"customer": customer_id}).fetchone()
+        if row is None:
+            return BeforeDecision(None, None)
+        customer = Customer(customer_id, row[0], row[1], _decode(row[2]), _decode(row[3]))
+        wanted = {"customer": customer_id, "since": since, "released": "released"}
+        found = self._slots.run(cursor, wanted).fetchall()
+        return BeforeDecision(None, customer, row[4], tuple(ContactSlot(Arm(x[0], x[1]), *x[2:]) for x in found))
+
+    def append(
+        self,
+        cursor: Any,
+        decision: Mapping[str, Any],
+        items: Sequence[Mapping[str, Any]],
+        slots: Sequence[Mapping[str, Any]],
+        contact_version: int,
+    ) -> None:
+        """Raises ContactTaken, and the driver's integrity error for a request or decision already there."""
+        if self._share_log is not None:
+            self._share_log.run(cursor, {"key": LOG_LOCK})
+        if slots:
+            customer = {"customer": decision["customer_id"], "version": contact_version, "next": contact_version + 1}
+            if self._take.run(cursor, customer).rowcount != 1:
+                raise ContactTaken("another request of this customer was decided first")
+            self._reservation.run_many(cursor, slots)
+        self._decision.run(cursor, decision)
+        self._item.run_many(cursor, items)

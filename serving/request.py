@@ -1,0 +1,37 @@
+"""What is asked, and what is known of the customer at that moment: the two values a decision starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from features.domain import Customer, Scalar
+from features.ledger import ContactSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a channel app asks. `channels` None means all; `limit` is the number of places to fill."""
+
+    request_id: str
+    customer_id: str
+    channels: tuple[str, ...] | None = None
+    placement: str | None = None
+    limit: int = 1
+    intent: str | None = None
+    context: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the customer. `customer` None: nobody has heard of them.
+
+    `features` maps names to values; a name left out is unknown. `fallback_reason` says why features are missing.
+    `contact_version` names the state of the customer's contacts that `slots` shows.
+    """
+
+    customer: Customer | None
+    features: Mapping[str, float | None] = field(default_factory=dict)
+    fallback_reason: str | None = None
+    slots: Sequence[ContactSlot] = ()
+    contact_version: int = 0

@@ -1,0 +1,49 @@
+"""Scoring the survivors: response probability, value, lever and cost of each, and the priority they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.arbitration import priorities
+from serving.expressions import Scope
+from serving.strategy import Strategy
+from training.bandit import P_RANGE
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One number for each survivor in every column, shape (n,); NaN where a factor is not known."""
+
+    p_model: np.ndarray
+    p_accept: np.ndarray
+    action_value: np.ndarray
+    context_weight: np.ndarray
+    lever: np.ndarray
+    contact_cost: np.ndarray
+    priority: np.ndarray
+
+
+def score(strategy: Strategy, features: Mapping[str, float | None], rows: np.ndarray, scope: Scope) -> Scores:
+    """The scores of the arms in `rows`. DO_NOTHING has no response probability, value 0 and cost 0."""
+    nothing = rows == strategy.nothing
+    p_model = np.full(len(rows), np.nan)
+    p_model[~nothing] = strategy.p_model(features, rows[~nothing])
+    p_accept = np.clip(p_model * strategy.ratios[rows], *P_RANGE)
+    value = _values(strategy, scope)[rows]
+    weight = np.ones(len(rows))
+    lever, cost = strategy.levers[rows], strategy.costs[rows]
+    return Scores(p_model, p_accept, value, weight, lever, cost, priorities(p_accept, weight, value, lever, cost))
+
+
+def _values(strategy: Strategy, scope: Scope) -> np.ndarray:
+    """(arms,) money for a success; where it is an expression, what it gives for this customer."""
+    if not strategy.valued_by_expression:
+        return strategy.values
+    values = strategy.values.copy()
+    for action_id, expression in strategy.valued_by_expression.items():
+        amount = expression.amount(scope.cel)
+        values[list(strategy.rows_of_action[action_id])] = np.nan if amount is None else amount
+    return values

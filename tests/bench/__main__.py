@@ -1,0 +1,175 @@
+"""`make bench`: every figure as a ratio inside one run, printed as a table and written to data/local/bench.json."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from features.cli import QUIET
+from features.settings import DEFAULT_HOME
+from tests.bench.load import decide_body, latencies, ratio_interval, throughput
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, default=DEFAULT_HOME / "bench")
+    parser.add_argument("--blocks", type=int, default=12)
+    parser.add_argument("--requests", type=int, default=250, help="requests in a block")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each throughput block")
+    options = parser.parse_args()
+    os.environ.update(QUIET)
+    from tests.bench.workload import CHANNELS, build_home
+
+    console = Console()
+    with console.status("workload W: simulating, building features, training ..."):
+        customers = build_home(options.home)
+    body = decide_body(customers, CHANNELS)
+    with segue(options.home) as (ours, process, started), empty() as theirs:
+        rows = http_rows(ours, theirs, body, options)
+        rows.append(row("worker memory", resident_mb(process), "MB"))
+        rows.append(row("start-up to first answer", started, "s"))
+    show(console, rows)
+    DEFAULT_HOME.mkdir(parents=True, exist_ok=True)
+    (DEFAULT_HOME / "bench.json").write_text(json.dumps(rows, indent=1))
+    console.print(f"written: {(DEFAULT_HOME / 'bench.json').relative_to(ROOT)}")
+
+
+def http_rows(ours: int, theirs: int, body: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Latency and throughput beside the empty endpoint, in alternating blocks."""
+    for port in (ours, theirs):
+        latencies(port, body, 300)  # warm
+    mine, empty_times = [], []
+    for _ in range(options.blocks):
+        mine.append(latencies(ours, body, options.requests))
+        empty_times.append(latencies(theirs, body, options.requests))
+    rates = [
+        (throughput(ours, body, 16, options.seconds), throughput(theirs, body, 16, options.seconds)) for _ in range(3)
+    ]
+    all_mine, all_empty = np.concatenate(mine) * 1e3, np.concatenate(empty_times) * 1e3
+    p50, p99 = ratio_interval(mine, empty_times, 0.5), ratio_interval(mine, empty_times, 0.99)
+    ratios = sorted(a / b for a, b in rates)
+    return [
+        row("HTTP decide p50 / empty endpoint", p50[0], "ratio", "<= 1.7", "<= 1.0", p50[1:]),
+        row("HTTP decide p99 / empty endpoint", p99[0], "ratio", "<= 1.5", "<= 0.7", p99[1:]),
+        row("throughput at 16 connections / empty", ratios[1], "ratio", ">= 0.6", ">= 1.0", (ratios[0], ratios[2])),
+        row("HTTP decide p50", float(np.quantile(all_mine, 0.5)), "ms"),
+        row("HTTP decide p99", float(np.quantile(all_mine, 0.99)), "ms"),
+        row("HTTP decide longest", float(all_mine.max()), "ms"),
+        row("empty endpoint p50", float(np.quantile(all_empty, 0.5)), "ms"),
+        row("empty endpoint p99", float(np.quantile(all_empty, 0.99)), "ms"),
+        row("decisions per second, 16 connections", float(np.median([a for a, _ in rates])), "1/s"),
+    ]
+
+
+def row(
+    name: str,
+    measured: float,
+    unit: str,
+    must: str | None = None,
+    aim: str | None = None,
+    interval: tuple[float, float] | None = None,
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "measured": round(measured, 4),
+        "must": must,
+        "aim": aim,
+        "unit": unit,
+        "interval": None if interval is None else [round(x, 4) for x in interval],
+    }
+
+
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table("what", "measured", "95 % interval", "must", "aim", "unit", title="make bench")
+    for one in rows:
+        interval = "" if one["interval"] is None else "{:.2f} to {:.2f}".format(*one["interval"])
+        shown = f"{one['measured']:.2f}"
+        if one["must"]:
+            sign, limit = one["must"].split()
+            met = one["measured"] <= float(limit) if sign == "<=" else one["measured"] >= float(limit)
+            shown = f"[{'green' if met else 'red'}]{shown}[/]" + ("" if met else " missed")
+        table.add_row(one["name"], shown, interval, one["must"] or "", one["aim"] or "", one["unit"])
+    console.print(table)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def segue(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
+    port = free_port()
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Segue"]
+    with serving(command, port, home / "bench-segue.log", SEGUE_HOME=str(home)) as process:
+        yield port, process, time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def empty() -> Iterator[int]:
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "tests.bench.empty_service:Empty"]
+    with serving(command, port, DEFAULT_HOME / "bench-empty.log"):
+        yield port
+
+
+@contextlib.contextmanager
+def serving(command: list[str], port: int, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server on `port`, ready when this returns, gone with everything it started afterwards."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [*command, "--host", "127.0.0.1", "--port", str(port), "--api-workers", "1"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **environment}, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            wait_ready(port, process, log)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"the server stopped; see {log}")
+        with contextlib.suppress(OSError):
+            if urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not become ready; see {log}")
+
+
+def resident_mb(process: subprocess.Popen[bytes]) -> float:
+    """Resident memory of the largest process of the server's session: the worker."""
+    largest = 0.0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            stat = (status.parent / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(stat[3]) == process.pid:
+                lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+                largest = max(largest, float(lines.get("VmRSS", "0 kB").split()[0]) / 1024)
+    return largest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Workload W of the design: 20 actions x 4 channels = 80 arms, >= 36 features in >= 3 views, 200-tree models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.simulator import World, write_history
+from features import clock
+from features.catalogue import load_catalogue
+from features.domain import Customer
+from features.ledger import open_ledger
+from features.refresh import refresh_features
+from features.settings import load_settings
+from training.pipeline import train
+
+CHANNELS = ("email", "sms", "push", "web")
+
+
+def catalogue_text() -> str:
+    """80 arms, every action with a condition and every fourth with a value that reads a score."""
+    parts = [
+        f'[[channel]]\nid = "{c}"\noutbound = {str(c != "web").lower()}\nreports = "responses"\n' for c in CHANNELS
+    ]
+    parts += [f'[[group]]\nid = "{g}"\n' for g in ("growth", "retention", "loyalty", "service")]
+    for i in range(20):
+        group = ("growth", "retention", "loyalty", "service")[i % 4]
+        value = '"10.0 + 40.0 * score.churn"' if i % 4 == 1 else f"{5 + i}.0"
+        treatments = ", ".join(f'{{channel = "{c}", content = "bench/{i:02d}/{c}"}}' for c in CHANNELS)
+        parts.append(
+            f'[[action]]\nid = "action_{i:02d}"\ngroup = "{group}"\nvalue = {value}\n'
+            f'eligible = "customer.tenure_days >= {i % 3}.0 && customer.contacts_30d < 1000000.0"\n'
+            f"treatment = [{treatments}]\n"
+        )
+    parts.append('[[contact_policy]]\nid = "cap"\nscope = "all"\nlimit = 1000000\nwindow_days = 1\n')
+    return "\n".join(parts)
+
+
+def build_home(home: Path, customers: int = 2_000) -> list[str]:
+    """A home with a history, features and trained models; returns the customers."""
+    settings = load_settings(home)
+    settings.catalogue_folder.mkdir(parents=True, exist_ok=True)
+    (settings.catalogue_folder / "bench.toml").write_text(catalogue_text())
+    ledger = open_ledger(settings.ledger)
+    now = clock.now()
+    if not ledger.customer_ids(1):
+        world = World(seed=1, catalogue=load_catalogue(settings.catalogue_folder), size=customers)
+        write_history(world, ledger, now)
+        granted = dict.fromkeys(CHANNELS, "granted")
+        known = [ledger.customer(c) for c in ledger.customer_ids()]
+        ledger.put_customers(
+            [Customer(c.customer_id, c.created_at, c.zone, granted, c.attributes) for c in known if c is not None]
+        )
+        refresh_features(settings, ledger.url, now)
+        train(settings, now)
+    found = ledger.customer_ids()
+    ledger.close()
+    return found
