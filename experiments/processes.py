@@ -102,10 +102,10 @@ def wait_until_ready(address: str, child: Child, seconds: float = 120.0) -> None
 
 
 def choose_port(host: str, wanted: int, *, insist: bool) -> int:
-    """`wanted` if it is free; else a free one. Raises InvalidInput instead when `insist`."""
-    if _is_free(host, wanted):
+    """`wanted` if it is free; else, and for 0, a free one. Raises InvalidInput for one in use when `insist`."""
+    if wanted and _is_free(host, wanted):
         return wanted
-    if insist:
+    if wanted and insist:
         raise InvalidInput(f"port {wanted} of {host} is in use; give another with --port", field="port")
     with socket.socket() as one:
         one.bind((host, 0))
