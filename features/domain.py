@@ -141,15 +141,15 @@ class Candidates:
     """Every arm of one decision, in columns: 80 arms are a few lists, not 80 objects.
 
     `arms` are keys, sorted. `removed[i]` is the place in `removals` of why arm i is out, -1 for a survivor. The other
-    columns are the survivors' in order, NaN for a factor that is not known.
+    columns are the survivors' in order, NaN (in JSON null) for a factor that is not known.
     """
 
     arms: tuple[str, ...]
     removed: Sequence[int]
     removals: Sequence[Removal]
-    p_model: Sequence[float]
-    p_accept: Sequence[float]
-    action_value: Sequence[float]
+    p_model: Sequence[float | None]
+    p_accept: Sequence[float | None]
+    action_value: Sequence[float | None]
     context_weight: Sequence[float]
     lever: Sequence[float]
     contact_cost: Sequence[float]
