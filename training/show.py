@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
@@ -32,7 +33,7 @@ def progress() -> Iterator[Callable[[str, float], None]]:
 def training(report: TrainingReport, seconds: float, console: Console | None = None) -> None:
     """One table: every model beside its baselines, on the slice later than all they learned from."""
     screen = console or Console()
-    table = Table(*(Column(name, no_wrap=True) for name in HEADS))
+    table = Table(*(Column(name, no_wrap=True) for name in HEADS), box=box.SIMPLE_HEAD)
     for model in report.models:
         _model_rows(table, model)
     screen.print(table)

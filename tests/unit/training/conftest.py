@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from features.clock import DAY, HOUR
 from features.domain import Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings
+from training.pipeline import train
+from training.report import TrainingReport
 
 START = 20_000 * DAY
 DAYS = 100
@@ -65,7 +68,8 @@ def fill(ledger: Ledger, *, customers: int, seed: int, signal: bool) -> None:
             decisions.append(decision(f"{name}-d{turn}", name, arm, moment))
             accepts = 0.6 if is_keen and arm.action == "liked" else 0.15
             if rng.random() < accepts:
-                outcomes.append(Outcome(f"{name}-o{turn}", f"{name}-d{turn}", name, arm.action, "accepted", moment + HOUR))
+                told = (f"{name}-o{turn}", f"{name}-d{turn}", name, arm.action, "accepted", moment + HOUR)
+                outcomes.append(Outcome(*told))
     ledger.append_events(events)
     ledger.import_decisions(decisions)
     ledger.append_outcomes(outcomes, recorded_at=START + DAYS * DAY)
@@ -94,8 +98,36 @@ def keen_home(make_home: Callable[..., Settings]) -> Settings:
     return make_home()
 
 
+class MemoryTracker:
+    """Remembers what it was told to record and to promote."""
+
+    def __init__(self) -> None:
+        self.reports: list[TrainingReport] = []
+        self.promoted: list[str] = []
+
+    def record(self, report: TrainingReport) -> None:
+        self.reports.append(report)
+
+    def promote(self, folder: Path) -> None:
+        self.promoted.append(folder.name)
+
+
+@pytest.fixture(scope="session")
+def make_tracker() -> Callable[[], MemoryTracker]:
+    return MemoryTracker
+
+
+@pytest.fixture
+def tracker() -> MemoryTracker:
+    return MemoryTracker()
+
+
+@pytest.fixture(scope="session")
+def trained(keen_home: Settings, now: int) -> TrainingReport:
+    """A training on the keen home, promoted. Tests copy its bundle before they change it."""
+    return train(keen_home, now, tracker=MemoryTracker())
+
+
 @pytest.fixture(scope="session")
 def now() -> int:
     return START + (DAYS + 1) * DAY
-
-

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pytest
+
+from features.catalogue import Action, Catalogue
+from features.clock import DAY
+from training.labels import Span, customer_labels, history_span, propensity_labels
+
+HORIZON = 10
+
+
+class Past:
+    """The four relations of a history, filled by hand."""
+
+    def __init__(self) -> None:
+        self.database = duckdb.connect()
+        for columns in (
+            "customers (customer_id VARCHAR, created_at BIGINT)",
+            "events (customer_id VARCHAR, type VARCHAR, occurred_at BIGINT)",
+            "decision_items (decision_id VARCHAR, rank BIGINT, customer_id VARCHAR, decided_at BIGINT,"
+            " action VARCHAR, channel VARCHAR, shown_at BIGINT)",
+            "outcomes (decision_id VARCHAR, rank BIGINT, kind VARCHAR, occurred_at BIGINT)",
+        ):
+            self.database.execute(f"CREATE TABLE {columns}")
+
+    def add(self, table: str, *rows: tuple[Any, ...]) -> Past:
+        for row in rows:
+            self.database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        return self
+
+    def query(self, sql: str) -> Any:
+        return self.database.sql(sql).to_arrow_table()
+
+
+def labels_of(past: Past, at: int) -> dict[str, tuple[float, float | None]]:
+    rows = customer_labels(past, [at], HORIZON).to_pylist()
+    return {row["customer_id"]: (row["conversion"], row["churn"]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("visited_at", "churn"),
+    [(100, 0.0), (109, 0.0), (110, 1.0)],
+    ids=["at the cut-off", "in the last moment of the horizon", "when the horizon is over"],
+)
+def test_an_activity_at_the_cut_off_counts_and_one_at_the_end_of_the_horizon_does_not(
+    visited_at: int, churn: float
+) -> None:
+    past = Past().add("customers", ("a", 0)).add("events", ("a", "session", 95), ("a", "session", visited_at))
+    assert labels_of(past, 100)["a"] == (0.0, churn)
+
+
+def test_only_a_customer_active_within_the_horizon_before_can_churn() -> None:
+    past = Past().add("customers", ("a", 0), ("b", 0), ("c", 0))
+    past.add("events", ("a", "login", 90), ("b", "login", 89), ("c", "newsletter_opened", 95))
+    assert {name: churn for name, (_, churn) in labels_of(past, 100).items()} == {"a": 1.0, "b": None, "c": None}
+
+
+def test_only_a_purchase_is_a_conversion() -> None:
+    past = Past().add("customers", ("a", 0), ("b", 0), ("c", 0))
+    past.add("events", ("a", "purchase", 100), ("b", "session", 100), ("c", "purchase", 110))
+    assert {name: bought for name, (bought, _) in labels_of(past, 100).items()} == {"a": 1.0, "b": 0.0, "c": 0.0}
+
+
+def test_a_customer_who_was_not_known_at_the_cut_off_has_no_label() -> None:
+    past = Past().add("customers", ("early", 99), ("late", 100), ("undated", None))
+    assert set(labels_of(past, 100)) == {"early", "undated"}
+
+
+def test_of_too_many_customers_the_same_are_always_taken() -> None:
+    forwards, backwards = Past(), Past()
+    rows = [(f"c{n}", 0) for n in range(20)]
+    forwards.add("customers", *rows)
+    backwards.add("customers", *reversed(rows))
+    chosen = [
+        customer_labels(p, [5], HORIZON, limit=7).column("customer_id").to_pylist() for p in (forwards, backwards)
+    ]
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == 7
+
+
+CATALOGUE = Catalogue("v", {}, (), {"a": Action("a", "g", window_days=2.0, outcome="clicked")}, ())
+CLOSES = 2 * DAY
+
+
+def accepted(past: Past, last: int) -> list[float]:
+    return list(propensity_labels(past, CATALOGUE, Span(0, last)).column("accepted").to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("happened_at", "label"),
+    [(-1, 0.0), (0, 1.0), (CLOSES, 1.0), (CLOSES + 1, 0.0)],
+    ids=["before it was decided", "at once", "when the window closes", "after it closed"],
+)
+def test_a_success_counts_from_the_decision_to_the_close_of_its_window(happened_at: int, label: float) -> None:
+    past = Past().add("decision_items", ("d", 1, "c", 0, "a", "web", None))
+    past.add("outcomes", ("d", 1, "clicked", happened_at))
+    assert accepted(past, CLOSES) == [label]
+
+
+def test_an_open_window_is_not_a_zero() -> None:
+    past = Past().add("decision_items", ("d", 1, "c", 0, "a", "web", None))
+    assert accepted(past, CLOSES - 1) == []
+    assert accepted(past, CLOSES) == [0.0]
+
+
+def test_the_window_starts_when_the_action_was_shown() -> None:
+    past = Past().add("decision_items", ("d", 1, "c", 0, "a", "web", DAY))
+    past.add("outcomes", ("d", 1, "clicked", 3 * DAY))
+    assert accepted(past, 3 * DAY - 1) == []
+    assert accepted(past, 3 * DAY) == [1.0]
+
+
+def test_success_is_the_outcome_the_action_names_or_a_conversion() -> None:
+    past = Past()
+    for kind in ("clicked", "converted", "accepted", "rejected"):
+        past.add("decision_items", (kind, 1, "c", 0, "a", "web", None)).add("outcomes", (kind, 1, kind, 1))
+    labels = propensity_labels(past, CATALOGUE, Span(0, CLOSES)).to_pylist()
+    assert {row["decision_id"]: row["accepted"] for row in labels} == {
+        "clicked": 1.0,
+        "converted": 1.0,
+        "accepted": 0.0,
+        "rejected": 0.0,
+    }
+
+
+def test_an_outcome_counts_for_its_own_place_of_the_decision_only() -> None:
+    past = Past().add("decision_items", ("d", 1, "c", 0, "a", "web", None), ("d", 2, "c", 0, "a", "email", None))
+    past.add("outcomes", ("d", 2, "clicked", 1), ("d", 2, "clicked", 2))
+    assert accepted(past, CLOSES) == [0.0, 1.0]
+
+
+def test_doing_nothing_and_forgotten_actions_are_not_learned_from() -> None:
+    past = Past().add(
+        "decision_items", ("d", 1, "c", 0, "do_nothing", "none", None), ("e", 1, "c", 0, "gone", "web", None)
+    )
+    assert accepted(past, CLOSES) == []
+    assert propensity_labels(past, Catalogue("v", {}, (), {}, ()), Span(0, CLOSES)).num_rows == 0
+
+
+def test_the_history_spans_every_kind_of_fact_but_none_from_the_future() -> None:
+    assert history_span(Past(), 100) is None
+    past = Past().add("events", ("c", "login", 20)).add("decision_items", ("d", 1, "c", 10, "a", "web", None))
+    past.add("outcomes", ("d", 1, "clicked", 30), ("d", 1, "clicked", 5_000))
+    assert history_span(past, 100) == Span(10, 30)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.clock import DAY
+from features.errors import NoData
+from features.ledger import open_ledger
+from features.settings import Settings
+from training.bundle import bundle_ids, champion, load_bundle
+from training.evaluate import Verdict
+from training.pipeline import train
+from training.release import base_rate, objection
+from training.report import ModelReport, TrainingReport
+
+
+def test_models_with_a_signal_are_released_and_promoted(trained: TrainingReport, keen_home: Settings) -> None:
+    assert [model.verdict for model in trained.models] == [Verdict.PASS] * 3
+    assert all(model.metrics["model"].auc > 0.65 for model in trained.models)
+    assert all(set(model.metrics) == {"model", "constant", "logistic"} for model in trained.models)
+    assert all(model.metrics["constant"].auc == 0.5 for model in trained.models)
+    assert trained.promoted
+    assert champion(keen_home.bundle_folder) == trained.folder
+
+
+def test_noise_is_recorded_but_neither_bundled_nor_promoted(
+    make_home: Callable[..., Settings], now: int, tracker: Any
+) -> None:
+    settings = make_home(customers=500, seed=3, signal=False)
+    report = train(settings, now, tracker=tracker)
+    assert [model.verdict for model in report.models] == [Verdict.FAIL] * 3
+    assert all("no better than the constant" in model.reason for model in report.models)
+    assert report.bundle_id is None
+    assert "nothing was released" in report.note
+    assert bundle_ids(settings.bundle_folder) == []
+    assert champion(settings.bundle_folder) is None
+    assert tracker.reports == [report]
+    assert tracker.promoted == []
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A second training of the same past, elsewhere, not promoted."""
+
+    settings: Settings
+    report: TrainingReport
+    tracker: Any
+    steps: list[tuple[str, float]]
+
+
+@pytest.fixture(scope="module")
+def rerun(keen_home: Settings, now: int, tmp_path_factory: pytest.TempPathFactory, make_tracker: Any) -> Rerun:
+    settings = replace(keen_home, home=_copy(keen_home, tmp_path_factory.mktemp("rerun")))
+    tracker, steps = make_tracker(), []
+    report = train(settings, now, lambda step, share: steps.append((step, share)), promote=False, tracker=tracker)
+    return Rerun(settings, report, tracker, steps)
+
+
+def test_training_twice_gives_the_same_model_text_and_data_hash(trained: TrainingReport, rerun: Rerun) -> None:
+    for name in ("churn", "conversion", "propensity"):
+        for file in (f"{name}.txt", f"{name}.calibration.json"):
+            assert (rerun.report.folder / file).read_bytes() == (trained.folder / file).read_bytes()
+    assert [m.data_hash for m in rerun.report.models] == [m.data_hash for m in trained.models]
+
+
+def test_without_promotion_the_champion_stays(rerun: Rerun) -> None:
+    assert rerun.report.bundle_id is not None
+    assert not rerun.report.promoted
+    assert champion(rerun.settings.bundle_folder) is None
+    assert rerun.tracker.reports == [rerun.report]
+    assert rerun.tracker.promoted == []
+
+
+def test_progress_moves_from_nothing_to_done(rerun: Rerun) -> None:
+    shares = [share for _, share in rerun.steps]
+    assert (shares[0], shares[-1], shares) == (0.0, 1.0, sorted(shares))
+
+
+def test_a_model_without_data_is_left_out_and_the_others_go_on(
+    make_home: Callable[..., Settings], now: int, tracker: Any
+) -> None:
+    settings = make_home(customers=400, seed=4)
+    # An offer that looks further ahead than the history is long leaves no matured decision.
+    file = settings.catalogue_folder / "all.toml"
+    file.write_text(file.read_text().replace("window_days = 5", "window_days = 500"))
+    report = train(settings, now, tracker=tracker)
+    verdicts = {model.name: model for model in report.models}
+    assert verdicts["propensity"].verdict is Verdict.INSUFFICIENT
+    assert "0 rows in the train slice" in verdicts["propensity"].reason
+    assert verdicts["conversion"].verdict is Verdict.PASS
+    bundle = load_bundle(report.folder)
+    assert "propensity" not in bundle.models
+    assert bundle.base_rates["propensity"] == pytest.approx(1 / 20)
+
+
+def test_a_horizon_too_long_for_the_history_leaves_only_propensity(
+    keen_home: Settings, now: int, tracker: Any, tmp_path: Path
+) -> None:
+    settings = replace(keen_home, home=_copy(keen_home, tmp_path), horizon_days=40)
+    verdicts = {m.name: (m.verdict, m.reason) for m in train(settings, now, tracker=tracker).models}
+    assert verdicts["churn"][0] is verdicts["conversion"][0] is Verdict.INSUFFICIENT
+    assert "horizon_days" in verdicts["churn"][1]
+    assert verdicts["propensity"][0] is Verdict.PASS
+
+
+def test_a_home_without_history_says_what_to_do(tmp_path: Path, now: int, tracker: Any) -> None:
+    with pytest.raises(NoData, match="segue import"):
+        train(Settings(home=tmp_path / "nowhere"), now, tracker=tracker)
+    with pytest.raises(NoData, match="segue import"):
+        train(Settings(home=tmp_path), now, tracker=tracker)
+
+
+def test_facts_after_now_are_not_learned_from(keen_home: Settings, now: int, tracker: Any, tmp_path: Path) -> None:
+    settings = replace(keen_home, home=_copy(keen_home, tmp_path))
+    report = train(settings, now - 40 * DAY, tracker=tracker)
+    assert report.horizon_days < 13
+    assert all(model.rows < 800 * 4 for model in report.models if model.name == "propensity")
+
+
+def test_a_bundle_that_lacks_a_model_of_the_champion_is_not_promoted_unasked() -> None:
+    assert objection(("churn", "propensity"), ("propensity",)) is None
+    assert "propensity" in (objection(("churn",), ("churn", "propensity")) or "")
+
+
+def test_a_base_rate_is_shrunk_only_where_there_is_little_data() -> None:
+    few, many = (ModelReport("churn", Verdict.INSUFFICIENT, "", rows, rows // 2) for rows in (10, 100_000))
+    assert base_rate(few) == pytest.approx(0.2)
+    assert base_rate(many) == pytest.approx(0.5, abs=1e-3)
+
+
+def _copy(settings: Settings, folder: Path) -> Path:
+    """A home with the same ledger and catalogue."""
+    open_ledger(settings.ledger).close()
+    home = folder / "copy"
+    home.mkdir()
+    (home / "ledger.db").write_bytes((settings.home / "ledger.db").read_bytes())
+    (home / "catalogue").mkdir()
+    (home / "catalogue" / "all.toml").write_text((settings.catalogue_folder / "all.toml").read_text())
+    return home
