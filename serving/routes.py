@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from features import clock
 from features.errors import InvalidInput, NotFound, NotReady, SegueError, TooLarge
@@ -201,7 +201,10 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return _json(error_body(InvalidInput(message, code=code)), status)
 
 
-async def _nothing_here(_request: Request) -> Response:
+async def _nothing_here(request: Request) -> Response:
+    """The last route: an address we know with another method, or no address of ours."""
+    if any(route.matches(request.scope)[0] == Match.PARTIAL for route in request.app.routes):
+        raise HTTPException(405)
     raise NotFound("there is nothing at this address; see /docs")
 
 

@@ -10,7 +10,7 @@ import bentoml
 
 from features.settings import load_settings
 from serving.routes import Door
-from serving.wiring import build, calm_garbage
+from serving.wiring import build, calm_garbage, end_calm
 
 DOOR = Door()
 
@@ -32,3 +32,4 @@ class Segue:
     @bentoml.on_shutdown
     def close(self) -> None:
         self.parts.close()
+        end_calm()

@@ -74,3 +74,8 @@ def calm_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
+
+
+def end_calm() -> None:
+    """Before the process ends: what was frozen is let go, or extension modules complain of leaks."""
+    gc.unfreeze()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.simulator import World, write_history
+from experiments.history import write_history
+from experiments.simulator import World
 from features import clock
 from features.catalogue import load_catalogue
 from features.domain import Customer
