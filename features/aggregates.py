@@ -55,16 +55,17 @@ class History:
     def close(self) -> None:
         self._database.close()
 
-    def as_of(self, contract: FeatureContract, moments: pa.Table) -> pa.Table:
+    def as_of(self, contract: FeatureContract, moments: pa.Table, batch: int = BATCH) -> pa.Table:
         """The features of customers at moments.
 
         `moments`: customer_id (string) and as_of (int64 microseconds), in any order, duplicates allowed. Gives one row
         a moment in the order given: customer_id, as_of, and a float64 column for each of `contract.names`, NULL where
-        unknown. A customer the ledger does not know has no facts: counts of 0, the rest NULL.
+        unknown. A customer the ledger does not know has no facts: counts of 0, the rest NULL. `batch` moments are
+        computed at once, which changes no value.
         """
         given = moments.select(MOMENTS.names).cast(MOMENTS)
         statement = feature_sql(contract)
-        parts = [self._batch(statement, given.slice(at, BATCH)) for at in range(0, given.num_rows, BATCH)]
+        parts = [self._batch(statement, given.slice(at, batch)) for at in range(0, given.num_rows, batch)]
         names = [*MOMENTS.names, *contract.names]
         kinds = [*MOMENTS.types, *(pa.float64() for _ in contract.names)]
         schema = pa.schema(list(zip(names, kinds, strict=True)))

@@ -58,6 +58,11 @@ _NUMBERS, _TEXTS = pa.map_(pa.string(), pa.float64()), pa.map_(pa.string(), pa.s
 _MAPS = ("consents", "attributes")
 
 
+def schema_of(table: str) -> pa.Schema:
+    """The columns that `History` takes of a table."""
+    return pa.schema([(column, _TYPES[kind]) for column, kind in COLUMNS[table].items()])
+
+
 def store_sql(table: str) -> str:
     """Makes a relation of what is registered as `incoming`; the JSON of customers goes to `profiles` instead."""
     columns = ", ".join(column for column in COLUMNS[table] if column not in _MAPS)
@@ -118,7 +123,7 @@ def read_tables(ledger_url: str, customer_ids: Sequence[str] | None = None) -> d
 
 def _read(ledger_url: str, table: str, customer_ids: Sequence[str] | None) -> pa.Table:
     query = f"SELECT {', '.join(COLUMNS[table])} FROM {table}"
-    schema = pa.schema([(column, _TYPES[kind]) for column, kind in COLUMNS[table].items()])
+    schema = schema_of(table)
     if customer_ids is None:
         return read_arrow(ledger_url, query).cast(schema)
     wanted = list(dict.fromkeys(customer_ids))

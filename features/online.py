@@ -64,3 +64,13 @@ class MemoryFeatureStore:
         if progress:
             progress(table.num_rows, table.num_rows)
         return taken
+
+
+def newest_of_each(table: Any) -> Any:
+    """One row a customer: the newest, the last of several with the same moment."""
+    moments = table.column("as_of").to_pylist()
+    chosen: dict[str, int] = {}
+    for place, customer_id in enumerate(table.column("customer_id").to_pylist()):
+        if customer_id not in chosen or moments[place] >= moments[chosen[customer_id]]:
+            chosen[customer_id] = place
+    return table if len(chosen) == table.num_rows else table.take(list(chosen.values()))

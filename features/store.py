@@ -22,7 +22,7 @@ from feast.repo_config import RepoConfig
 from features.clock import to_datetime
 from features.contract import FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
-from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress
+from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress, newest_of_each
 from features.repo import definitions
 from features.repo.online import RedisOnline, Row, SqliteOnline
 from features.settings import Settings
@@ -67,7 +67,7 @@ class FeastFeatureStore:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
         objects = definitions.define(json.loads(content), self._folder)
-        feast = Feast(config=self._writing)
+        feast = self.feast()
         gone = [view for view in feast.list_feature_views() if view.name not in objects]
         feast.apply([*objects.values(), *gone], objects_to_delete=gone, partial=False)
         for name, text in files.items():
@@ -109,7 +109,7 @@ class FeastFeatureStore:
         self._checked(table)
         opened, taken, done = self._at_hand(), 0, 0
         try:
-            for batch in _newest_of_each(table).to_batches(ROWS_AT_ONCE):
+            for batch in newest_of_each(table).to_batches(ROWS_AT_ONCE):
                 rows = batch.to_pylist()
                 taken += max(opened.online.write(view, _rows(view, rows)) for view in opened.views)
                 done += len(rows)
@@ -131,6 +131,15 @@ class FeastFeatureStore:
         values = [_number(found[view], name) for view, name in opened.places]
         stamps = (row[stamp].int64_val if row else 0 for row, stamp in zip(found, opened.stamps, strict=True))
         return FeatureRow(tuple(values), min(stamps))
+
+    def feast(self) -> Feast:
+        """Feast's own store of this folder, for what its interface offers beyond this one."""
+        return Feast(config=self._writing)
+
+    def close(self) -> None:
+        """Closes the connections of the calling thread."""
+        if self._opened is not None:
+            self._opened.online.close()
 
     def _at_hand(self) -> _Opened:
         if self._opened is None:
@@ -228,16 +237,6 @@ def _value(number: float | None) -> Value:
 def _number(row: Mapping[str, Value] | None, name: str) -> float | None:
     value = row.get(name) if row else None
     return value.double_val if value is not None and value.HasField("double_val") else None
-
-
-def _newest_of_each(table: pa.Table) -> pa.Table:
-    """One row a customer: the newest, the last of several with the same moment."""
-    moments = table.column("as_of").to_pylist()
-    chosen: dict[str, int] = {}
-    for place, customer_id in enumerate(table.column("customer_id").to_pylist()):
-        if customer_id not in chosen or moments[place] >= moments[chosen[customer_id]]:
-            chosen[customer_id] = place
-    return table if len(chosen) == table.num_rows else table.take(list(chosen.values()))
 
 
 def _write_whole(file: Path, text: str) -> None:

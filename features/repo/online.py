@@ -24,8 +24,9 @@ from feast.repo_config import RepoConfig
 
 from .definitions import stamp_of
 
-#: How long a writer waits for another one.
+#: How long a writer waits for another one, and how long a reader waits for whoever holds the whole SQLite file.
 WRITER_SECONDS = 30.0
+READER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,13 @@ class SqliteOnline:
         """Writes the rows that are not older than what is there, in one transaction; gives their number."""
         store = self._store()
         connection = store._get_conn(self._config)
-        # The lock is taken before the look at what is there; Feast's own write then commits.
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            _wait(connection, WRITER_SECONDS)
+            # Readers are then never held up by a writer. A power failure may cost the last rows, which can be rebuilt.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            # The lock is taken before the look at what is there; Feast's own write then commits.
+            connection.execute("BEGIN IMMEDIATE")
             newest = self._newest(connection, view, rows)
             fresh = [row for row in rows if row.stamp >= newest.get(row.customer_id, row.stamp)]
             data = [(entity_key(row.customer_id), row.values, row.moment, None) for row in fresh]
@@ -70,7 +75,14 @@ class SqliteOnline:
         finally:
             if connection.in_transaction:
                 connection.rollback()
+            _wait(connection, READER_SECONDS)
         return len(fresh)
+
+    def close(self) -> None:
+        """Closes the connection of this thread; that of another is closed when the thread ends."""
+        if getattr(self._local, "process", None) == os.getpid():
+            self._store()._get_conn(self._config).close()
+            self._local.process = None
 
     def _newest(self, connection: sqlite3.Connection, view: FeatureView, rows: Sequence[Row]) -> dict[str, int]:
         keys = {_key_bytes(self._config, row.customer_id): row.customer_id for row in rows}
@@ -86,11 +98,7 @@ class SqliteOnline:
         # A connection does not survive a fork either.
         if getattr(self._local, "process", None) != os.getpid():
             store = SqliteOnlineStore()
-            connection = store._get_conn(self._config)
-            connection.execute(f"PRAGMA busy_timeout={int(WRITER_SECONDS * 1000)}")
-            # Readers are then never held up by a writer. A power failure may cost the last rows, which can be rebuilt.
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            _wait(store._get_conn(self._config), READER_SECONDS)
             self._local.store, self._local.process = store, os.getpid()
         return self._local.store
 
@@ -143,6 +151,11 @@ class RedisOnline:
             self._writer.online_write_batch(self._writing, view, data, None)
         return len(fresh)
 
+    def close(self) -> None:
+        """Closes the connections of every thread."""
+        self._reader._get_client(self._reading.online_store).close()
+        self._writer._get_client(self._writing.online_store).close()
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         client = self._writer._get_client(self._writing.online_store)
@@ -152,6 +165,10 @@ class RedisOnline:
 
     def _keys(self, config: RepoConfig, customer_ids: Sequence[str]) -> list[bytes]:
         return self._reader._generate_redis_keys_for_entities(config, [entity_key(c) for c in customer_ids])
+
+
+def _wait(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
 
 def _key_bytes(config: RepoConfig, customer_id: str) -> bytes:
