@@ -97,11 +97,7 @@ def _choose(
 
 
 def _scope(request: Request, knowledge: Knowledge, strategy: Strategy) -> Scope:
-    attributes = knowledge.customer.attributes if knowledge.customer else {}
-    customer: dict[str, Scalar] = {
-        name: knowledge.features[name] if name in knowledge.features else attributes.get(name)
-        for name in strategy.compiled.customer_names
-    }
+    customer: dict[str, Scalar] = {name: knowledge.features.get(name) for name in strategy.compiled.customer_names}
     context = dict(request.context) | {"intent": request.intent, "placement": request.placement}
     return Scope(customer, context, strategy.scores(knowledge.features))
 

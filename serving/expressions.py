@@ -62,7 +62,7 @@ class Expression:
 def compile_expression(source: str, customer_names: Collection[str] | None) -> Expression:
     """Compiles, and checks that every name is known and that operators fit their types.
 
-    `customer_names` are the features and attributes that exist, None where there are no features yet and any name goes;
+    `customer_names` are the features that exist, None where there are no features yet and any name goes;
     `context` takes any name, for requests bring what they like. Raises ValueError that says what is wrong.
     """
     program = cel.compile(source)
@@ -74,7 +74,7 @@ def compile_expression(source: str, customer_names: Collection[str] | None) -> E
     for name in names:
         root, key = name.split(".", 1)
         if root == "customer" and customer_names is not None and key not in customer_names:
-            raise ValueError(f"no feature or attribute {key!r}; `segue features apply` lists them")
+            raise ValueError(f"no feature {key!r}; `segue features apply` lists them")
         if root == "score" and key not in SCORES:
             raise ValueError(f"no score {key!r}; one of {', '.join(SCORES)}")
     return Expression(source, names, program)
@@ -90,7 +90,7 @@ class ActionExpressions:
 
 @dataclass(frozen=True, slots=True)
 class CompiledCatalogue:
-    """A catalogue with its expressions compiled; `customer_names` are all the features and attributes they read."""
+    """A catalogue with its expressions compiled; `customer_names` are all the features they read."""
 
     catalogue: Catalogue
     expressions: Mapping[str, ActionExpressions]
