@@ -4,7 +4,7 @@ It stands on the ground floor because labels need its attribution windows and fe
 expressions mean is `serving`'s business, here they are text. A folder is one catalogue: its `*.toml` files are merged.
 """
 
-from features.catalogue.reader import load_catalogue, read_catalogue
+from features.catalogue.reader import load_catalogue, make_entry, read_catalogue
 from features.catalogue.values import (
     EMPTY_CATALOGUE,
     REPORTS,
@@ -29,6 +29,7 @@ __all__ = [
     "Fault",
     "Treatment",
     "load_catalogue",
+    "make_entry",
     "read_catalogue",
     "write_catalogue",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +21,9 @@ class Wrong(Exception):
 class Entry:
     """One table of a file. Every method raises Wrong; `finish` does for a key that was not asked for."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], taken: Iterable[str] = ("id",)) -> None:
         self.values = values
-        self._taken = {"id"}
+        self._taken = set(taken)
 
     def take(self, key: str, kind: type, default: Any) -> Any:
         """The value of `key`, of type `kind`; None as default says that it is needed."""

@@ -96,22 +96,17 @@ class _Reader:
         file, lines, number = place
         named = f"{identifier}: " if isinstance(identifier, str) and identifier else ""
         try:
-            self._check_id(section, identifier)
-            self._places[section, str(identifier)] = place
-            entry = Entry(table)
-            made = MAKERS[section](str(identifier), entry)
-            entry.finish()
+            if isinstance(identifier, str):
+                self._check_new(section, identifier)
+                self._places[section, identifier] = place
+            made = make_entry(section, table)
         except Wrong as wrong:
             line = lines.of(section, number, wrong.key)
             self.faults.append(Fault(file, line, f"{section}.{wrong.key}", named + wrong.message))
         else:
             self.found[section][str(identifier)] = made
 
-    def _check_id(self, section: str, identifier: Any) -> None:
-        if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
-            raise Wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
-        if identifier in _RESERVED:
-            raise Wrong("id", f"this id is taken: {_RESERVED[identifier]}")
+    def _check_new(self, section: str, identifier: str) -> None:
         if (section, identifier) in self._places:
             file, lines, number = self._places[section, identifier]
             raise Wrong("id", f"{identifier!r} is already defined at {file}:{lines.of(section, number, 'id')}")
@@ -135,6 +130,19 @@ class _Reader:
         file, lines, number = self._places[section, identifier]
         line = lines.of(section, number, key, value)
         self.faults.append(Fault(file, line, f"{section}.{key}", f"{identifier}: no {kind} {value!r}"))
+
+
+def make_entry(section: str, table: dict[str, Any]) -> Any:
+    """The value of one table of a section: a Channel, an Action, ... Raises Wrong."""
+    identifier = table.get("id")
+    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+        raise Wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
+    if identifier in _RESERVED:
+        raise Wrong("id", f"this id is taken: {_RESERVED[identifier]}")
+    entry = Entry(table)
+    made = MAKERS[section](identifier, entry)
+    entry.finish()
+    return made
 
 
 def _channel(identifier: str, entry: Entry) -> Channel:

@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from features.catalogue.reader import load_catalogue
 from features.catalogue.values import Action, Channel
 from features.clock import to_datetime
 
@@ -19,26 +20,30 @@ def write_catalogue(
     groups: Mapping[str, str],
     actions: Iterable[Action],
     heading: str = "",
-) -> bool:
-    """Writes one file of a catalogue folder; `groups` maps id to name, `heading` becomes a comment at the top.
+) -> dict[str, int]:
+    """Adds to a catalogue folder the entries whose ids it does not have yet, at the end of `file_name`.
 
-    Entries stand in order of their ids, so that equal entries give equal bytes. A file that says the same already is
-    not touched. Returns whether it wrote.
+    What is there stays as it is: people edit these files. `groups` maps id to name; `heading` becomes the comment at
+    the top of a new file. New entries stand in order of their ids, so that equal entries give equal bytes. Returns how
+    many were added, by section. Raises CatalogueError where the folder has faults already.
     """
-    parts = ["".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())]
-    parts += [_table("channel", _channel(c)) for c in sorted(channels, key=lambda c: c.id)]
-    parts += [_table("group", {"id": group, "name": groups[group]}) for group in sorted(groups)]
-    parts += [_table("action", _action(a)) for a in sorted(actions, key=lambda a: a.id)]
-    text = "\n".join(part for part in parts if part)
-    target = folder / file_name
-    if target.exists() and target.read_bytes() == text.encode():
-        return False
-    folder.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: a running service reads this folder.
-    draft = folder / f".{file_name}.draft"
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    draft.replace(target)
-    return True
+    there = load_catalogue(folder)
+    new = {
+        "channel": [_channel(c) for c in sorted(channels, key=lambda c: c.id) if c.id not in there.channels],
+        "group": [{"id": group, "name": groups[group]} for group in sorted(groups) if group not in there.groups],
+        "action": [_action(a) for a in sorted(actions, key=lambda a: a.id) if a.id not in there.actions],
+    }
+    tables = [_table(section, values) for section, entries in new.items() for values in entries]
+    if tables:
+        target = folder / file_name
+        comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
+        before = target.read_text(encoding="utf-8") if target.exists() else comment
+        folder.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all: a running service reads this folder.
+        draft = folder / f".{file_name}.draft"
+        draft.write_text("\n".join([before, *tables] if before else tables), encoding="utf-8", newline="\n")
+        draft.replace(target)
+    return {section: len(entries) for section, entries in new.items()}
 
 
 def _table(section: str, values: dict[str, Any]) -> str:

@@ -200,12 +200,34 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
     action = Action("a", "g", treatments=(Treatment("c"),))
-    assert write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    added = write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    assert added == {"channel": 1, "group": 1, "action": 1}
     before = (tmp_path / "x.toml").stat()
-    assert not write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    again = write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    assert again == {"channel": 0, "group": 0, "action": 0}
     assert (tmp_path / "x.toml").stat() == before
     assert (tmp_path / "x.toml").read_text().startswith("# Two\n# lines\n\n[[channel]]")
     assert [p.name for p in tmp_path.iterdir()] == ["x.toml"]
+
+
+def test_writing_adds_what_is_missing_and_keeps_what_people_edited(tmp_path: Path) -> None:
+    write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [Action("a", "g")])
+    file = tmp_path / "x.toml"
+    file.write_text(file.read_text().replace("value = 1.0", "value = 9.0  # said the product team"))
+    (tmp_path / "other.toml").write_text('[[channel]]\nid = "d"\n')
+    added = write_catalogue(
+        tmp_path, "x.toml", [Channel("c"), Channel("d")], {"g": "G"}, [Action("a", "g"), Action("b", "g")]
+    )
+    assert added == {"channel": 0, "group": 0, "action": 1}
+    assert "said the product team" in file.read_text()
+    assert {a.id: a.value for a in load_catalogue(tmp_path).actions.values()} == {"a": 9.0, "b": 1.0}
+
+
+def test_nothing_is_written_into_a_catalogue_with_faults(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("[[channel\n")
+    with pytest.raises(CatalogueError, match=r"x\.toml:1"):
+        write_catalogue(tmp_path, "y.toml", [Channel("c")], {}, [])
+    assert not (tmp_path / "y.toml").exists()
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)

@@ -1,0 +1,128 @@
+"""Finding the files that a mapping names, and reading them with the columns that the mapping adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from features.errors import MappingError
+from features.importing.kinds import BadValue
+from features.importing.mapping import FileSpec, ImportMapping, Rule
+from features.importing.sources import Row, Source
+from features.importing.values import FILE, ROW, getter
+
+#: Rows between two reports of progress.
+_STRIDE = 2_000
+#: (file name, bytes read since the last report)
+Watch = Callable[[str, int], None]
+
+
+def locate(mapping: ImportMapping, source: Path) -> dict[str, list[Path]]:
+    """The files by their names in the mapping. Raises MappingError that says what was looked for and what is there."""
+    if source.is_file():
+        if len(mapping.files) == 1:
+            return {name: [source] for name in mapping.files}
+        wanted = ", ".join(spec.path for spec in mapping.files.values())
+        raise MappingError(f"{source} is one file, but {mapping.name} reads {wanted}: give their folder")
+    if not source.is_dir():
+        raise MappingError(f"{source}: no such file or folder")
+    return {spec.name: _matches(mapping, spec, source) for spec in mapping.files.values()}
+
+
+def _matches(mapping: ImportMapping, spec: FileSpec, folder: Path) -> list[Path]:
+    for pattern in (spec.path, f"{spec.path}.gz"):
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if found:
+            return found
+    there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    key = f"file.{spec.name}.path"
+    looked_for = f"looked for {spec.path} and {spec.path}.gz in {folder}, which has {there}"
+    raise MappingError(f"{mapping.name}: {key}: {looked_for}", field=key)
+
+
+class Table:
+    """The rows of one file of the mapping. Each gets `{row}`, `{file}` and the columns that `add` makes."""
+
+    def __init__(self, spec: FileSpec, paths: list[Path], watch: Watch) -> None:
+        self.spec, self.paths = spec, paths
+        self._watch = watch
+        self._add = [(name, getter(value)) for name, value in spec.add.items()]
+
+    @property
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.paths)
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """(file name, row), bad ones too."""
+        for path in self.paths:
+            source = Source(path, self.spec.format, self.spec.delimiter)
+            stem, reported = path.name.split(".")[0], 0
+            for count, row in enumerate(source.rows(), start=1):
+                yield path.name, self._complete(row, stem) if row.reason is None else row
+                if count % _STRIDE == 0:
+                    self._watch(path.name, source.position() - reported)
+                    reported = source.position()
+            self._watch(path.name, source.size - reported)
+
+    def _complete(self, row: Row, stem: str) -> Row:
+        values = row.values
+        values[ROW], values[FILE] = row.number, stem
+        for name, get in self._add:
+            try:
+                values[name] = get(values)
+            except BadValue as bad:
+                return row._replace(reason=f"add.{name}: {bad}")
+        return row
+
+    def columns(self) -> set[str] | None:
+        """The columns that every file has, where the format tells them before the rows."""
+        told = [Source(path, self.spec.format, self.spec.delimiter).columns() for path in self.paths]
+        known = [set(columns) for columns in told if columns is not None]
+        return set.intersection(*known) | set(self.spec.add) if len(known) == len(told) and known else None
+
+
+def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:
+    """Raises MappingError for a column that a file with a header does not have, before a row is read."""
+    known = {name: table.columns() for name, table in tables.items()}
+    for spec in mapping.files.values():
+        for name, value in spec.add.items():
+            for group in value.needs():
+                _check(mapping, spec.name, group, known, {}, f"file.{spec.name}.add.{name}")
+    for rule in mapping.rules:
+        joins = {join.name: join.file for join in rule.joins}
+        for key, group in _needs(rule):
+            _check(mapping, rule.file, group, known, joins, f"{rule.target}.{key}")
+        for join in rule.joins:
+            _check(mapping, join.file, (join.key,), known, {}, f"{rule.target}.join.{join.name}.key")
+
+
+def _needs(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, value in rule.fields.items():
+        # `content` is made once for each channel, which it sees as if it were a column.
+        yield from ((name, group) for group in value.needs() if (name, group) != ("content", ("channel",)))
+    yield from (("where", (condition.column,)) for condition in rule.where)
+    yield from ((f"join.{join.name}.on", join.columns) for join in rule.joins)
+
+
+def _check(
+    mapping: ImportMapping,
+    file: str,
+    group: tuple[str, ...],
+    known: Mapping[str, set[str] | None],
+    joins: Mapping[str, str],
+    key: str,
+) -> None:
+    missing = None
+    for column in group:
+        joined, _, rest = column.partition(".")
+        place, name = (joins[joined], rest) if joined in joins else (file, column)
+        columns = known[place]
+        if columns is None or name in columns or name.split(".")[0] in columns:
+            return
+        missing = (name, place, columns)
+    if missing is not None:
+        name, place, columns = missing
+        raise MappingError(
+            f"{mapping.name}: {key}: file.{place} has no column {name!r}; it has {', '.join(sorted(columns))}",
+            field=key,
+        )

@@ -1,0 +1,78 @@
+"""A mapping file: how foreign files become customers, catalogue entries, events, decisions and outcomes.
+
+Everything is checked before a row is read; `features/README.md` shows how to write one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from features.importing.values import Value
+
+#: What `shift` may say: move all times so that the newest event falls at the present.
+NEWEST_TO_NOW = "newest_to_now"
+#: What `attach_to` may say: the outcome belongs to the latest decision before it for this customer and action.
+LATEST_DECISION = "latest_decision"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others."""
+
+    name: str
+    path: str
+    format: str | None = None
+    delimiter: str = ","
+    add: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The row of `file` whose column `key` equals one of `columns` here is seen under `name.`."""
+
+    name: str
+    file: str
+    key: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A row passes when the column, as plain text, is among `values` (or is not, when `negated`).
+
+    With `values` None it passes when the column has a value (or has none, when `negated`).
+    """
+
+    column: str
+    values: frozenset[str] | None
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Rows of `file` that pass `where` become a `target`. Fields of tables are named `attributes.age`."""
+
+    target: str
+    file: str
+    fields: Mapping[str, Value]
+    where: tuple[Condition, ...] = ()
+    joins: tuple[Join, ...] = ()
+    attach_to: str | None = None
+    attach_within_days: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportMapping:
+    """A checked mapping file. `entries` are catalogue tables written out in it, by section."""
+
+    name: str
+    about: str
+    shift: str | None
+    files: Mapping[str, FileSpec]
+    rules: tuple[Rule, ...]
+    entries: Mapping[str, tuple[dict[str, Any], ...]]
+
+    def rules_for(self, *targets: str) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.target in targets)

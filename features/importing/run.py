@@ -1,0 +1,226 @@
+"""One import: files in, ledger and catalogue out. Bad rows are put aside; running it again changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from features.catalogue import load_catalogue
+from features.domain import Customer, Decision, Event
+from features.importing.catalogue_entries import CatalogueEntries
+from features.importing.files import Table, Watch, check_columns, locate
+from features.importing.kinds import BadValue, plain
+from features.importing.mapping import ImportMapping
+from features.importing.outcomes import Waiting, attached
+from features.importing.past_decisions import make_decision
+from features.importing.report import ImportReport, Rejects, Tally
+from features.importing.rules import Fields, Joined, ReadyRule
+from features.importing.sources import Row
+from features.importing.values import FILE, ROW, finder
+from features.ledger import Appended, Ledger
+from features.settings import Settings
+
+_BATCH = 5_000
+
+
+def run_import(
+    mapping: ImportMapping, source: Path, *, ledger: Ledger, settings: Settings, now: int, watch: Watch | None = None
+) -> ImportReport:
+    """Imports `source`, a file or folder, by `mapping` into the ledger and the catalogue of `settings.home`.
+
+    `watch` hears of progress: (file name, bytes further). Raises MappingError before a row is read where the mapping
+    does not fit the files, and CatalogueError where the home's catalogue has faults.
+    """
+    began = time.perf_counter()
+    paths = locate(mapping, source)
+    tables = {name: Table(mapping.files[name], found, watch or _unwatched) for name, found in paths.items()}
+    check_columns(mapping, tables)
+    rejects = Rejects(settings.home / "rejects" / f"{mapping.name}.jsonl")
+    try:
+        run = _Run(mapping, tables, ledger, settings, rejects, now)
+        run.go()
+    finally:
+        rejects.close()
+    seconds = time.perf_counter() - began
+    written = rejects.path if rejects.count else None
+    return ImportReport(mapping.name, run.tallies, run.unreadable, run.shift, seconds, written)
+
+
+def _unwatched(_file: str, _read: int) -> None:
+    pass
+
+
+def planned_bytes(mapping: ImportMapping, source: Path) -> int:
+    """How many bytes an import will have reported when it is done, if nothing was imported by this mapping before."""
+    paths = locate(mapping, source)
+    sizes = {name: sum(path.stat().st_size for path in found) for name, found in paths.items()}
+    passes = _files_of(mapping, "customer", "decision", "event", "outcome") + _files_of(mapping, "action")
+    passes += [join.file for rule in mapping.rules for join in rule.joins]
+    passes += _files_of(mapping, "event") if mapping.shift else []
+    return sum(sizes[name] for name in passes)
+
+
+def _files_of(mapping: ImportMapping, *targets: str) -> list[str]:
+    """Files that feed the targets. Those of customers first, so that an event does not make a customer known before."""
+    fed = [rule.file for target in ("customer", *targets) for rule in mapping.rules_for(target) if target in targets]
+    return list(dict.fromkeys(fed))
+
+
+class _Run:
+    """The state of one import: what is counted, and what waits to be written."""
+
+    def __init__(
+        self,
+        mapping: ImportMapping,
+        tables: dict[str, Table],
+        ledger: Ledger,
+        settings: Settings,
+        rejects: Rejects,
+        now: int,
+    ) -> None:
+        self.mapping, self.tables, self.ledger, self.settings = mapping, tables, ledger, settings
+        self.rejects, self.now = rejects, now
+        self.shift, self.unreadable = 0, 0
+        self.tallies: dict[str, Tally] = {rule.target: Tally() for rule in mapping.rules}
+        self._told: set[str] = set()
+        self._hidden = {ROW, FILE, *(join.name for rule in mapping.rules for join in rule.joins)}
+        self._customers: list[Customer] = []
+        self._decisions: list[Decision] = []
+        self._events: list[Event] = []
+        self._waiting: list[Waiting] = []
+
+    def go(self) -> None:
+        joined = self._joined()
+        self.shift = self._find_shift(joined)
+        self._write_catalogue(joined)
+        self._append_rows(joined)
+        self._append_outcomes()
+
+    def _rows(self, file: str) -> Iterator[tuple[str, Row]]:
+        """The readable rows; those that are not are told once, however often the file is read."""
+        told = file in self._told
+        self._told.add(file)
+        for name, row in self.tables[file].rows():
+            if row.reason is None:
+                yield name, row
+            elif not told:
+                self.unreadable += 1
+                self._reject(name, row, None, row.reason)
+
+    def _reject(self, file: str, row: Row, target: str | None, reason: str) -> None:
+        values = {name: value for name, value in row.values.items() if name not in self._hidden}
+        self.rejects.add(file, row.line, target, reason, values)
+        if target is not None:
+            self.tallies[target].rejected += 1
+
+    def _joined(self) -> Joined:
+        wanted = {(join.file, join.key) for rule in self.mapping.rules for join in rule.joins}
+        joined: dict[tuple[str, str], dict[str, dict[str, Any]]] = {pair: {} for pair in wanted}
+        for file, key in sorted(wanted):
+            find = finder((key,))
+            for _, row in self._rows(file):
+                found = find(row.values)
+                if found is not None:
+                    joined[file, key].setdefault(plain(found).strip(), row.values)
+        return joined
+
+    def _find_shift(self, joined: Joined) -> int:
+        """What is added to every time. It is remembered, so that a later import of the same mapping uses the same."""
+        if self.mapping.shift is None:
+            return 0
+        name = f"import-shift:{self.mapping.name}"
+        noted = self.ledger.note(name)
+        if noted is not None:
+            return int(noted)
+        newest = max(self._event_times(joined), default=None)
+        if newest is None:
+            return 0
+        self.ledger.put_note(name, str(self.now - newest))
+        return self.now - newest
+
+    def _event_times(self, joined: Joined) -> Iterator[int]:
+        for file in _files_of(self.mapping, "event"):
+            rules = [
+                ReadyRule(replace(rule, fields={"occurred_at": rule.fields["occurred_at"]}), joined)
+                for rule in self.mapping.rules_for("event")
+                if rule.file == file
+            ]
+            for _, row in self._rows(file):
+                for rule in rules:
+                    if rule.takes(row.values):
+                        with suppress(BadValue):  # told when the row is read for good
+                            yield rule.fields(row.values)["occurred_at"]
+
+    def _write_catalogue(self, joined: Joined) -> None:
+        if not self.mapping.rules_for("action") and not any(self.mapping.entries.values()):
+            return
+        entries = CatalogueEntries(self.mapping, load_catalogue(self.settings.catalogue_folder))
+        for file in _files_of(self.mapping, "action"):
+            rules = [ReadyRule(r, joined, self.shift) for r in self.mapping.rules_for("action") if r.file == file]
+            for name, row in self._rows(file):
+                self._apply(rules, name, row, lambda rule, fields, row: entries.add(rule, fields, row.values))
+        for target, tally in entries.write(self.settings.catalogue_folder).items():
+            tally.rejected = self.tallies[target].rejected if target in self.tallies else 0
+            tally.read += tally.rejected
+            self.tallies[target] = tally
+
+    def _apply(
+        self, rules: list[ReadyRule], file: str, row: Row, take: Callable[[ReadyRule, Fields, Row], None]
+    ) -> None:
+        """Gives the fields of every rule that takes the row to `take`; what either refuses is rejected."""
+        for rule in rules:
+            if rule.takes(row.values):
+                self.tallies[rule.target].read += 1
+                try:
+                    take(rule, rule.fields(row.values), row)
+                except BadValue as bad:
+                    self._reject(file, row, rule.target, str(bad))
+
+    def _append_rows(self, joined: Joined) -> None:
+        catalogue = load_catalogue(self.settings.catalogue_folder)
+        origin = f"import:{self.mapping.name}"
+        targets = ("customer", "decision", "event", "outcome")
+        for file in _files_of(self.mapping, *targets):
+            rules = [ReadyRule(r, joined, self.shift) for r in self.mapping.rules_for(*targets) if r.file == file]
+            for name, row in self._rows(file):
+
+                def take(rule: ReadyRule, fields: Fields, row: Row, name: str = name) -> None:
+                    if rule.target == "event":
+                        self._events.append(Event(**fields))
+                    elif rule.target == "customer":
+                        self._customers.append(Customer(**fields))
+                    elif rule.target == "decision":
+                        self._decisions.append(make_decision(fields, catalogue, origin))
+                    else:
+                        within = rule.rule.attach_within_days
+                        self._waiting.append(Waiting.of(fields, within, name, row.line))
+
+                self._apply(rules, name, row, take)
+                if len(self._events) + len(self._customers) + len(self._decisions) >= _BATCH:
+                    self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._customers:
+            self._count("customer", self.ledger.put_customers(self._customers))
+        if self._decisions:
+            self._count("decision", self.ledger.import_decisions(self._decisions))
+        if self._events:
+            self._count("event", self.ledger.append_events(self._events))
+        self._customers, self._decisions, self._events = [], [], []
+
+    def _count(self, target: str, appended: Appended) -> None:
+        self.tallies[target].added += appended.accepted
+        self.tallies[target].there += appended.duplicates
+
+    def _append_outcomes(self) -> None:
+        def reject(one: Waiting, reason: str) -> None:
+            told = {"outcome_id": one.outcome_id, "customer_id": one.customer_id, "action": one.action}
+            self._reject(one.file, Row(0, one.line, told), "outcome", reason)
+
+        for batch in attached(self._waiting, self.ledger, reject):
+            self._count("outcome", self.ledger.append_outcomes(batch, self.now))

@@ -1,0 +1,82 @@
+"""What rows can become, with the fields of each: the vocabulary of a mapping file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from features.importing.kinds import (
+    CONSENT,
+    DAYS,
+    FREE,
+    ID,
+    NAME,
+    NAMES,
+    NUMBER,
+    NUMBER_OR_TEXT,
+    OUTCOME_KIND,
+    PROBABILITY,
+    RANK,
+    SOURCE,
+    TEXT,
+    ZONE,
+    Kind,
+)
+from features.importing.times import TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Fields that a rule must give, may give, and tables of freely named fields."""
+
+    needed: Mapping[str, Kind]
+    optional: Mapping[str, Kind] = field(default_factory=dict)
+    tables: Mapping[str, Kind] = field(default_factory=dict)
+
+
+TARGETS: Mapping[str, Target] = {
+    "action": Target(
+        {"id": ID, "group": ID},
+        {
+            "name": TEXT,
+            "class": NAME,
+            "value": NUMBER_OR_TEXT,
+            "cost": NUMBER,
+            "lever": NUMBER,
+            "outcome": NAME,
+            "window_days": DAYS,
+            "starts_at": TIME,
+            "ends_at": TIME,
+            "eligible": TEXT,
+            "applicable": TEXT,
+            "suitable": TEXT,
+            "channels": NAMES,
+            "placements": NAMES,
+            "content": TEXT,
+        },
+        {"attributes": FREE},
+    ),
+    "customer": Target(
+        {"customer_id": ID}, {"created_at": TIME, "zone": ZONE}, {"consents": CONSENT, "attributes": FREE}
+    ),
+    "decision": Target(
+        {
+            "decision_id": ID,
+            "customer_id": ID,
+            "action": ID,
+            "channel": NAME,
+            "decided_at": TIME,
+            "action_probability": PROBABILITY,
+        },
+        {"action_group": ID, "action_value": NUMBER, "window_days": DAYS},
+    ),
+    "event": Target(
+        {"event_id": ID, "customer_id": ID, "type": NAME, "occurred_at": TIME},
+        {"source": SOURCE, "channel": NAME, "value": NUMBER},
+        {"properties": FREE},
+    ),
+    "outcome": Target(
+        {"outcome_id": ID, "kind": OUTCOME_KIND, "occurred_at": TIME},
+        {"value": NUMBER, "customer_id": ID, "action": ID, "decision_id": ID, "rank": RANK},
+    ),
+}
