@@ -26,6 +26,7 @@ class Steps:
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[note]}"),
             console=console,
+            disable=not console.is_terminal,
         )
         self.seconds: dict[str, float] = {}
 
