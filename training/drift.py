@@ -171,7 +171,9 @@ def _evidently(
         columns=columns, drift_share=share, per_column_method=dict(methods), per_column_threshold=limits
     )
     sides = [Dataset.from_pandas(pandas.DataFrame(dict(side)), kinds) for side in (after, before)]
-    snapshot = Report([preset]).run(*sides)
+    # Evidently also correlates all columns, which nobody asked for, and divides by the zero spread of constant ones.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snapshot = Report([preset]).run(*sides)
     page.parent.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(page))
     return _distances(snapshot.dict()["metrics"])

@@ -33,7 +33,8 @@ def progress() -> Iterator[Callable[[str, float], None]]:
 def training(report: TrainingReport, seconds: float, console: Console | None = None) -> None:
     """One table: every model beside its baselines, on the slice later than all they learned from."""
     screen = console or Console()
-    table = Table(*(Column(name, no_wrap=True) for name in HEADS), box=box.SIMPLE_HEAD)
+    heads = [Column(name, no_wrap=True, justify="left" if name == "model" else "right") for name in HEADS]
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for model in report.models:
         _model_rows(table, model)
     screen.print(table)

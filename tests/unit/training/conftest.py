@@ -131,3 +131,19 @@ def trained(keen_home: Settings, now: int) -> TrainingReport:
 @pytest.fixture(scope="session")
 def now() -> int:
     return START + (DAYS + 1) * DAY
+
+
+def _decide(ledger: Ledger, served: list[dict[str, float | None]]) -> None:
+    """One live decision for each row of features."""
+    ledger.put_customers([Customer("c")])
+    for n, features in enumerate(served):
+        nothing = Item(1, Arm("do_nothing", "none"), "", 1.0, None, None, 0.0, 0.0, 0.0, None, n, n)
+        versions = Versions(None, "0", "v")
+        made = Decision(f"d{n}", f"r{n}", "c", n, (nothing,), "do_nothing", None, None, versions, features=features)
+        ledger.append_decision(made, request_hash="", answer=b"{}", contact_version=0, action_classes={})
+
+
+@pytest.fixture(scope="session")
+def decide_live() -> Callable[..., None]:
+    """`decide_live(ledger, rows)`: one live decision for each row of served features."""
+    return _decide

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from features.domain import Arm, Customer, Decision, Item, Versions
 from features.errors import NoData
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings
@@ -45,18 +44,10 @@ def reference_rows(settings: Settings, trained: TrainingReport, count: int) -> l
     return [rows[n] for n in np.random.default_rng(0).integers(len(rows), size=count)]
 
 
-def decide(ledger: Ledger, served: list[dict[str, float | None]]) -> None:
-    """One live decision for each row of features."""
-    ledger.put_customers([Customer("c")])
-    for n, features in enumerate(served):
-        nothing = Item(1, Arm("do_nothing", "none"), "", 1.0, None, None, 0.0, 0.0, 0.0, None, n, n)
-        versions = Versions(None, "0", "v")
-        made = Decision(f"d{n}", f"r{n}", "c", n, (nothing,), "do_nothing", None, None, versions, features=features)
-        ledger.append_decision(made, request_hash="", answer=b"{}", contact_version=0, action_classes={})
-
-
-def test_the_same_world_raises_no_alarm(home: Settings, ledger: Ledger, trained: TrainingReport) -> None:
-    decide(ledger, reference_rows(home, trained, 300))
+def test_the_same_world_raises_no_alarm(
+    home: Settings, ledger: Ledger, trained: TrainingReport, decide_live: Callable[..., None]
+) -> None:
+    decide_live(ledger, reference_rows(home, trained, 300))
     report = watch(home, 0, 0.3)
     assert not report.alarm
     assert report.share < 0.05
@@ -64,10 +55,10 @@ def test_the_same_world_raises_no_alarm(home: Settings, ledger: Ledger, trained:
 
 
 def test_a_shifted_world_raises_the_alarm_and_names_the_worst(
-    home: Settings, ledger: Ledger, trained: TrainingReport
+    home: Settings, ledger: Ledger, trained: TrainingReport, decide_live: Callable[..., None]
 ) -> None:
     rows = reference_rows(home, trained, 300)
-    decide(ledger, [{n: None if v is None else 3.0 * v + 5.0 for n, v in row.items()} for row in rows])
+    decide_live(ledger, [{n: None if v is None else 3.0 * v + 5.0 for n, v in row.items()} for row in rows])
     report = watch(home, 0, 0.3)
     assert report.alarm
     assert report.share > 0.8
@@ -75,8 +66,10 @@ def test_a_shifted_world_raises_the_alarm_and_names_the_worst(
     assert distances == sorted(distances, reverse=True)
 
 
-def test_the_reports_are_written_and_need_no_network(home: Settings, ledger: Ledger, trained: TrainingReport) -> None:
-    decide(ledger, reference_rows(home, trained, MIN_DECISIONS))
+def test_the_reports_are_written_and_need_no_network(
+    home: Settings, ledger: Ledger, trained: TrainingReport, decide_live: Callable[..., None]
+) -> None:
+    decide_live(ledger, reference_rows(home, trained, MIN_DECISIONS))
     report = watch(home, 0, 0.3)
     page = (home.report_folder / "drift.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?https?:", page)
@@ -86,22 +79,26 @@ def test_the_reports_are_written_and_need_no_network(home: Settings, ledger: Led
 
 
 def test_a_feature_that_is_suddenly_missing_has_drifted(
-    home: Settings, ledger: Ledger, trained: TrainingReport
+    home: Settings, ledger: Ledger, trained: TrainingReport, decide_live: Callable[..., None]
 ) -> None:
     rows = reference_rows(home, trained, 300)
-    decide(ledger, [row | {"tenure_days": None} for row in rows])
+    decide_live(ledger, [row | {"tenure_days": None} for row in rows])
     report = watch(home, 0, 0.3)
     assert [(f.name, f.column) for f in report.features if f.drifted] == [("tenure_days", "tenure_days is known")]
 
 
-def test_too_few_decisions_say_nothing(home: Settings, ledger: Ledger, trained: TrainingReport) -> None:
-    decide(ledger, reference_rows(home, trained, MIN_DECISIONS - 1))
+def test_too_few_decisions_say_nothing(
+    home: Settings, ledger: Ledger, trained: TrainingReport, decide_live: Callable[..., None]
+) -> None:
+    decide_live(ledger, reference_rows(home, trained, MIN_DECISIONS - 1))
     with pytest.raises(NoData, match="199 live decisions"):
         watch(home, 0, 0.3)
 
 
-def test_decisions_made_without_features_are_not_counted(home: Settings, ledger: Ledger) -> None:
-    decide(ledger, [{}] * 10)
+def test_decisions_made_without_features_are_not_counted(
+    home: Settings, ledger: Ledger, decide_live: Callable[..., None]
+) -> None:
+    decide_live(ledger, [{}] * 10)
     with pytest.raises(NoData, match="0 live decisions"):
         served_features(home.ledger, ["tenure_days"])
 
