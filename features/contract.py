@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from features.catalogue import Catalogue
 from features.clock import DAY
+from features.names import distinct_names
 
 #: The unit of `units`: money and scores are added up as whole millionths.
 UNIT = 1_000_000
@@ -102,7 +102,8 @@ def build_contract(catalogue: Catalogue, attributes: Mapping[str, AttributeValue
     most_known = sorted(attributes, key=lambda name: (-attributes[name].customers, name))[:MAX_ATTRIBUTES]
     for name in sorted(most_known):
         found += _attribute(name, attributes[name])
-    return FeatureContract(tuple(_with_safe_names(found)))
+    names = distinct_names(feature.name for feature in found)
+    return FeatureContract(tuple(replace(feature, name=name) for feature, name in zip(found, names, strict=True)))
 
 
 # -- the families ----------------------------------------------------------------------------------------------------
@@ -238,25 +239,3 @@ def _since(condition: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-# -- the names -------------------------------------------------------------------------------------------------------
-
-
-def _with_safe_names(features: list[Feature]) -> Iterator[Feature]:
-    taken: set[str] = set()
-    for feature in features:
-        name = unused = _safe(feature.name)
-        number = 1
-        while unused in taken:
-            number += 1
-            unused = f"{name}_{number}"
-        taken.add(unused)
-        yield Feature(unused, feature.view, feature.sql, feature.description)
-
-
-def _safe(name: str) -> str:
-    """Lower-case letters, digits and underscores, at most 100: SQL does not tell cases apart, CEL does."""
-    safe = re.sub(r"[^a-z0-9_]", "_", name.lower())[:100]
-    # Feast's join on DuckDB drops columns that end in _y, and an attribute can well be 'y'.
-    return f"{safe}es" if safe.endswith("_y") else safe
