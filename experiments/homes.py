@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -14,8 +13,9 @@ from experiments.simulator import World
 from experiments.steps import Steps
 from features.catalogue import load_catalogue
 from features.errors import Conflict
+from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
-from features.settings import SHIPPED, Settings
+from features.settings import Settings
 
 #: The note of a simulated home: how its world was made, so that the next run sees the same truth.
 NOTE = "simulated-world"
@@ -30,17 +30,6 @@ class Population:
     world: World
     customer_ids: tuple[str, ...]
     simulated: bool
-
-
-def prepare_home(settings: Settings) -> bool:
-    """Gives a home without a catalogue the shipped one. Says whether it did."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    if any(settings.catalogue_folder.glob("*.toml")):
-        return False
-    settings.catalogue_folder.mkdir(exist_ok=True)
-    for file in sorted((SHIPPED / "catalogue").glob("*.toml")):
-        shutil.copyfile(file, settings.catalogue_folder / file.name)
-    return True
 
 
 def populate(settings: Settings, ledger: Ledger, size: int, now: int, progress: Progress) -> Population:

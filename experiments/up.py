@@ -13,13 +13,14 @@ import httpx
 import numpy as np
 from rich.console import Console
 
-from experiments.homes import Population, populate, prepare_home
+from experiments.homes import Population, populate
 from experiments.once import send_once
 from experiments.play import play, wait
 from experiments.processes import Children, choose_port, wait_until_ready
 from experiments.steps import Steps
 from experiments.traffic import Traffic
 from features import clock
+from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.refresh import refresh_features
 from features.settings import Settings

@@ -55,3 +55,7 @@ def commands(app: typer.Typer) -> None:
 
     import_cli.commands(app)
     feature_cli.commands(app)
+
+
+if __name__ == "__main__":
+    main()

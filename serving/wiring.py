@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from features.errors import NotReady
+from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings
 from features.store import FeatureStore, open_feature_store
@@ -41,7 +42,7 @@ class Parts:
 
 def build(settings: Settings, door: Door) -> Parts:
     """Opens the stores, loads what decides now, opens the door, and starts watching for news."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    prepare_home(settings)
     ledger = open_ledger(settings.ledger)
     live = Live(settings, ledger, features_opener(settings))
     live.refresh()

@@ -11,10 +11,11 @@ from typing import Any
 
 from features.catalogue import load_catalogue
 from features.domain import Customer, Decision, Event
+from features.home import prepare_home
 from features.importing.catalogue_entries import CatalogueEntries
 from features.importing.files import Table, Watch, check_columns, locate
 from features.importing.kinds import BadValue, plain
-from features.importing.mapping import ImportMapping
+from features.importing.mapping import ImportMapping, Rule
 from features.importing.outcomes import Waiting, attached
 from features.importing.past_decisions import make_decision
 from features.importing.report import ImportReport, Rejects, Tally
@@ -68,6 +69,13 @@ def _files_of(mapping: ImportMapping, *targets: str) -> list[str]:
     """Files that feed the targets. Those of customers first, so that an event does not make a customer known before."""
     fed = [rule.file for target in ("customer", *targets) for rule in mapping.rules_for(target) if target in targets]
     return list(dict.fromkeys(fed))
+
+
+def _time_only(rule: Rule, joined: Joined) -> ReadyRule:
+    """The rule as far as it is needed to know when."""
+    asked = {condition.column.split(".")[0] for condition in rule.where}
+    joins = tuple(join for join in rule.joins if join.name in asked)
+    return ReadyRule(replace(rule, fields={"occurred_at": rule.fields["occurred_at"]}, joins=joins), joined)
 
 
 class _Run:
@@ -144,11 +152,7 @@ class _Run:
 
     def _event_times(self, joined: Joined) -> Iterator[int]:
         for file in _files_of(self.mapping, "event"):
-            rules = [
-                ReadyRule(replace(rule, fields={"occurred_at": rule.fields["occurred_at"]}), joined)
-                for rule in self.mapping.rules_for("event")
-                if rule.file == file
-            ]
+            rules = [_time_only(r, joined) for r in self.mapping.rules_for("event") if r.file == file]
             for _, row in self._rows(file):
                 for rule in rules:
                     if rule.takes(row.values):
@@ -157,6 +161,7 @@ class _Run:
 
     def _write_catalogue(self, joined: Joined) -> None:
         if not self.mapping.rules_for("action") and not any(self.mapping.entries.values()):
+            prepare_home(self.settings)
             return
         entries = CatalogueEntries(self.mapping, load_catalogue(self.settings.catalogue_folder))
         for file in _files_of(self.mapping, "action"):

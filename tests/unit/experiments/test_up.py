@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.homes import fill_home, populate, prepare_home
+from experiments.homes import fill_home, populate
 from experiments.processes import Children, choose_port, wait_until_ready
 from experiments.steps import Steps
 from experiments.up import Stopped, stoppable
 from features.clock import DAY
 from features.domain import Customer
 from features.errors import Conflict, InvalidInput, NotReady
+from features.home import prepare_home
 from features.ledger import open_ledger
 from features.settings import Settings
 

@@ -1,0 +1,18 @@
+"""The folder that holds one installation's state, made ready for use."""
+
+from __future__ import annotations
+
+import shutil
+
+from features.settings import SHIPPED, Settings
+
+
+def prepare_home(settings: Settings) -> bool:
+    """Makes the folder, and gives a home without a catalogue the shipped one. Says whether it did the latter."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    if any(settings.catalogue_folder.glob("*.toml")):
+        return False
+    settings.catalogue_folder.mkdir(exist_ok=True)
+    for file in sorted((SHIPPED / "catalogue").glob("*.toml")):
+        shutil.copyfile(file, settings.catalogue_folder / file.name)
+    return True
