@@ -17,7 +17,8 @@ def panel(score: Score, address: str, seconds: float, notes: list[str]) -> Rende
         (f"{score.decisions:,}", "bold"),
         f" decisions in {_clock(seconds)} ({rate:.0f} a second), {score.contacts:,} contacts, ",
         (f"{score.accepted / max(1, score.contacts):.1%}", "bold"),
-        f" accepted, {score.holdout:,} in the holdout, {score.errors:,} errors",
+        f" accepted; {score.reasons['no_eligible_action']:,} with nothing allowed (contact limits, consent, rules), "
+        f"{score.holdout:,} in the holdout, {score.errors:,} errors",
     )
     model = score.bundle or "no model yet"
     learned = Text.assemble(

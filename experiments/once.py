@@ -13,13 +13,17 @@ from experiments.homes import Population
 from experiments.simulator import response_probability
 from features import clock
 from features.domain import DO_NOTHING, Arm
+from features.errors import NotReady
 
 #: Customers asked about until one gets an action; one in twenty is in the holdout, some allow no channel.
 _TRIES = 50
 
 
 def send_once(client: httpx.Client, population: Population, run: str, console: Console) -> int:
-    """Decides for customers until one gets an action, reports an outcome, prints both. 1 when none gets one."""
+    """Decides for customers until one gets an action, reports an outcome, prints both. 1 when none gets one.
+
+    Raises NotReady when the service does not answer as it should.
+    """
     answer: dict[str, Any] = {}
     for n, customer in enumerate(population.customer_ids[:_TRIES]):
         answer = _post(client, "/v1/decide", {"request_id": f"{run}-{n}", "customer_id": customer})
@@ -56,7 +60,11 @@ def _outcome(population: Population, answer: dict[str, Any], run: str) -> dict[s
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    response = client.post(path, json=body, timeout=10.0)
-    response.raise_for_status()
+    try:
+        response = client.post(path, json=body, timeout=10.0)
+    except httpx.HTTPError as error:
+        raise NotReady(f"the service does not answer {path}: {type(error).__name__}") from error
+    if response.status_code != 200:
+        raise NotReady(f"the service answers {path} with status {response.status_code}: {response.text[:500]}")
     found: dict[str, Any] = response.json()
     return found

@@ -12,8 +12,10 @@ from experiments.processes import Children
 from experiments.traffic import Traffic
 from features.ledger import Ledger
 
-#: Decisions a second. More would have every customer at the contact limit within minutes.
-PACE = 20.0
+#: Decisions a second: quick until there is something to see, then slower, because the shipped contact policy allows two
+#: contacts a day, and 2,500 customers would all be at that limit within five minutes.
+PACE, SLOWER_PACE = 20.0, 5.0
+_SLOWER_FROM = 2_000
 _LOG_SECONDS = 10.0
 _SIMULATED = "Customers' responses are simulated; rewards are true expected money, known only in simulation."
 
@@ -32,7 +34,8 @@ def play(traffic: Traffic, address: str, children: Children, console: Console, s
             elif passed - shown >= _LOG_SECONDS:
                 shown = passed
                 console.print(line(traffic.score, passed), soft_wrap=True)
-            time.sleep(max(0.0, 1.0 / PACE - (time.monotonic() - step_began)))
+            pace = PACE if traffic.score.decisions < _SLOWER_FROM else SLOWER_PACE
+            time.sleep(max(0.0, 1.0 / pace - (time.monotonic() - step_began)))
         passed = time.monotonic() - began
         live.update(panel(traffic.score, address, passed, [_SIMULATED]))
     return 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,12 +13,15 @@ from rich.console import Console
 from experiments.homes import Population
 from experiments.live import line, panel
 from experiments.once import send_once
+from experiments.play import play, wait
+from experiments.processes import Children
 from experiments.simulator import World, expected_rewards
 from experiments.traffic import Traffic
 from features.catalogue import load_catalogue
 from features.clock import DAY, parse_time
 from features.domain import DO_NOTHING, Arm
 from features.errors import NotReady
+from features.ledger import open_ledger
 from features.settings import SHIPPED
 
 CATALOGUE = load_catalogue(SHIPPED / "catalogue")
@@ -193,3 +197,29 @@ def test_once_without_any_action_says_so_and_fails() -> None:
     service, console = Service(lambda _customer, _arms: DO_NOTHING), Console(record=True)
     assert send_once(service.client(), Population(WORLD, WORLD.customer_ids, True), "once", console) == 1
     assert "none of 50 customers got an action" in console.export_text()
+
+
+def test_once_says_why_a_service_fails() -> None:
+    population = Population(WORLD, WORLD.customer_ids, True)
+    broken = httpx.Client(base_url="http://segue", transport=httpx.MockTransport(lambda _: httpx.Response(503)))
+    with pytest.raises(NotReady, match="status 503"):
+        send_once(broken, population, "once", Console(quiet=True))
+    service = Service(best)
+    service.down = True
+    with pytest.raises(NotReady, match="does not answer"):
+        send_once(service.client(), population, "once", Console(quiet=True))
+
+
+def test_playing_ends_when_its_time_is_over_and_shows_the_totals(tmp_path: Path) -> None:
+    console, service = Console(record=True, width=120), Service(best)
+    with Children(tmp_path) as children:
+        assert play(traffic(service), "http://segue", children, console, 0.3) == 0
+    assert len(service.decided) >= 3
+    assert "decisions in 0:00" in console.export_text()
+
+
+def test_waiting_counts_the_decisions_of_others(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with Children(tmp_path) as children:
+        assert wait(ledger, children, Console(quiet=True), 0.0) == 0
+    ledger.close()
