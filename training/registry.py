@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +107,10 @@ def _quiet_client(url: str) -> Iterator[Any]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield MlflowClient(url, url)
+        with warnings.catch_warnings():
+            # MLflow 3.17's own use of SQLAlchemy 2.1, nothing that anybody here could change.
+            warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
+            yield MlflowClient(url, url)
     except MlflowException as error:
         raise NotReady(f"MLflow's store {url} refused: {error.message}", code="registry_unavailable") from error
     finally:
