@@ -84,15 +84,15 @@ def _question(review: Review) -> str:
     until = "until this review" if design.window_days is None else f"for {design.window_days:g} days"
     left_out = []
     if review.crossed:
-        left_out.append(f"{review.crossed:,} customers who were in both groups")
+        left_out.append(f"customers in both groups: {review.crossed:,}")
     if review.still_open:
-        left_out.append(f"{review.still_open:,} customers whose days are not over yet")
+        left_out.append(f"customers whose days are not over yet: {review.still_open:,}")
     return (
         "<h2>What is compared</h2>"
         f"<p>A random {design.control_share:.1%} of customers, the <em>{escape(design.control)}</em>, get no action at "
         "all. The others get what Segue decides. Both groups are counted from a customer's first decision "
         f"{until}, so the difference between them is what the whole programme brings.</p>"
-        + (f"<p>Left out: {', and '.join(left_out)}.</p>" if left_out else "")
+        + (f"<p>Left out: {'; '.join(left_out)}.</p>" if left_out else "")
     )
 
 

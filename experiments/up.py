@@ -128,7 +128,7 @@ def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None
 
 
 def _start(settings: Settings, port: int, address: str, children: Children) -> None:
-    segue = [sys.executable, "-c", "from features.cli import main; main()"]
+    segue = [sys.executable, "-m", "features.cli"]
     home = ["--home", str(settings.home)]
     children.start("worker", [*segue, "work", *home])
     service = children.start("service", [*segue, "serve", *home, "--port", str(port)])

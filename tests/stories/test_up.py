@@ -14,7 +14,7 @@ import pytest
 
 from experiments.processes import choose_port
 
-SEGUE = [sys.executable, "-c", "from features.cli import main; main()"]
+SEGUE = [sys.executable, "-m", "features.cli"]
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_a_customer_seen_in_both_groups_is_left_out_and_counted(tmp_path: Path) 
     review = review_holdout(settings(tmp_path), NOW)
     assert review.crossed == 1
     assert review.ratio_check.control_units == 39
-    assert "1 customers who were in both groups" in page(review)
+    assert "customers in both groups: 1" in page(review)
     ledger.close()
 
 
