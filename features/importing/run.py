@@ -26,6 +26,8 @@ from features.ledger import Appended, Ledger
 from features.settings import Settings
 
 _BATCH = 5_000
+#: In which order a report names what was made.
+ORDER = ("channel", "group", "action", "customer", "event", "decision", "outcome")
 
 
 def run_import(
@@ -48,7 +50,8 @@ def run_import(
         rejects.close()
     seconds = time.perf_counter() - began
     written = rejects.path if rejects.count else None
-    return ImportReport(mapping.name, run.tallies, run.unreadable, run.shift, seconds, written)
+    tallies = {target: run.tallies[target] for target in ORDER if target in run.tallies}
+    return ImportReport(mapping.name, tallies, run.unreadable, run.shift, seconds, written)
 
 
 def _unwatched(_file: str, _read: int) -> None:

@@ -20,7 +20,7 @@ FORMATS = ("csv", "json", "json_lines", "parquet")
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "json_lines", ".ndjson": "json_lines", ".parquet": "parquet"}
 _GZIP = b"\x1f\x8b"
 _PARQUET_ROWS = 4_096
-_JSON_CHUNK = 1 << 20
+_JSON_CHUNK = 1 << 16
 
 
 class Row(NamedTuple):
@@ -43,6 +43,7 @@ class Source:
         gzipped = self._raw.read(2) == _GZIP
         self._raw.seek(0)
         self._stream: Any = gzip.GzipFile(fileobj=self._raw) if gzipped else self._raw
+        self._opened: list[Any] = [self._raw, self._stream]
         suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
         self.format = file_format or _BY_SUFFIX.get(suffix, "")
         if not self.format:
@@ -50,7 +51,8 @@ class Source:
             raise MappingError(f"{path}: cannot tell the format by the name; say format = one of {', '.join(FORMATS)}")
 
     def close(self) -> None:
-        self._raw.close()
+        for stream in reversed(self._opened):
+            stream.close()
 
     def position(self) -> int:
         """How far reading has come, in bytes of the file as it lies on the disk."""
@@ -89,6 +91,7 @@ class Source:
     def _csv(self) -> Any:
         # A byte that is not UTF-8 becomes a surrogate, which marks its row as bad and leaves the others alone.
         text = io.TextIOWrapper(self._stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        self._opened.append(text)
         return csv.reader(text, delimiter=self._delimiter)
 
     def _csv_rows(self) -> Iterator[Row]:
@@ -114,8 +117,13 @@ class Source:
     def _json_rows(self) -> Iterator[Row]:
         """A JSON file is one list of objects, or in truth JSON lines: its first sign tells."""
         buffered = io.BufferedReader(self._stream)
+        self._opened.append(buffered)
         start = buffered.peek(_JSON_CHUNK).lstrip(b"\xef\xbb\xbf \t\r\n")
-        return _json_list(buffered) if start.startswith(b"[") else _json_lines(buffered)
+        if not start.startswith(b"["):
+            return _json_lines(buffered)
+        text = io.TextIOWrapper(buffered, encoding="utf-8-sig")
+        self._opened.append(text)
+        return _json_list(text)
 
     def _parquet(self) -> Any:
         from pyarrow import parquet
@@ -173,9 +181,8 @@ def _object(number: int, line: int, values: Any) -> Row:
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-def _json_list(stream: io.BufferedReader) -> Iterator[Row]:
+def _json_list(text: io.TextIOWrapper) -> Iterator[Row]:
     """The members of one long list, one at a time; a fault in one of them ends the file, for no line tells the next."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig")
     decode, number, line = json.JSONDecoder().raw_decode, 0, 1
     buffer, place = text.read(_JSON_CHUNK).lstrip()[1:], 0
     while True:
@@ -187,7 +194,7 @@ def _json_list(stream: io.BufferedReader) -> Iterator[Row]:
         try:
             values, end = decode(buffer, place)
         except json.JSONDecodeError as error:
-            more = text.read(_JSON_CHUNK)
+            more = text.read(max(_JSON_CHUNK, len(buffer) - place))  # twice as much each time: no square of copying
             if not more:
                 raise ValueError(f"not JSON: {error.msg}") from error
             buffer, place = buffer[place:] + more, 0
