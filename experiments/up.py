@@ -25,7 +25,6 @@ from features.ledger import Ledger, open_ledger
 from features.refresh import refresh_features
 from features.settings import Settings
 from serving.assignment import holdout_layer
-from serving.worker import PUSHED
 from training.bundle import champion, load_bundle
 
 
@@ -102,10 +101,7 @@ def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Popu
     with steps.step("Customers") as told:
         population = populate(settings, ledger, plan.customers, clock.now(), lambda share: told(share, "simulating"))
     with steps.step("Features") as told:
-        # Read first: an event that comes meanwhile is pushed once more, none is forgotten.
-        position, _ = ledger.touched_after(0, sys.maxsize)
         refresh_features(settings, settings.ledger, clock.now(), lambda what, done, of: told(done / max(1, of), what))
-        ledger.put_note(PUSHED, str(position))
     with steps.step("Training") as told:
         trained = _train(settings, ledger, told)
     if trained:

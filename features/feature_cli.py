@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Annotated
 
 import typer
@@ -40,16 +40,18 @@ def commands(app: typer.Typer) -> None:
     def build(home: Home = None, as_of: AsOf = "") -> None:
         """Computes every customer's features at one moment into the offline store."""
         from features import clock, refresh
+        from features.ledger import open_ledger
         from features.settings import load_settings
 
         settings = load_settings(home)
         moment = clock.now() if not as_of else _moment(as_of)
         store = refresh.open_feature_store(settings)
-        with _bar() as told:
+        with _bar() as told, closing(open_ledger(settings.ledger)) as ledger:
             told("reading the ledger", 0, 2)
+            positions = ledger.log_ends()
             with refresh.open_known_history(settings.ledger) as history:
                 told("features of every customer", 1, 2)
-                customers = refresh.build_features(store, history, moment)
+                customers = refresh.build_features(store, ledger, history, positions, moment)
         built = [("customers", f"{customers:,}"), ("features", str(len(store.contract.names)))]
         _table("Snapshot", ("what", "how many"), [*built, ("as of", clock.format_time(moment))])
 
@@ -57,11 +59,13 @@ def commands(app: typer.Typer) -> None:
     def materialise(home: Home = None) -> None:
         """Puts the newest snapshot online, where decisions read it."""
         from features import refresh
+        from features.ledger import open_ledger
         from features.settings import load_settings
 
-        store = refresh.open_feature_store(load_settings(home))
-        with _bar() as told:
-            taken = store.materialise(lambda done, total: told("features online", done, total))
+        settings = load_settings(home)
+        store = refresh.open_feature_store(settings)
+        with _bar() as told, closing(open_ledger(settings.ledger)) as ledger:
+            taken = refresh.put_online(store, ledger, lambda done, total: told("features online", done, total))
         _table("Online", ("what", "how many"), [("customers updated", f"{taken:,}")])
 
 

@@ -34,6 +34,8 @@ class Settings:
     deadline_seconds: float = 0.05
     #: Features older than this count as missing.
     feature_max_age_days: float = 7.0
+    #: How often everybody's features are refreshed; a customer something happens to is refreshed at once.
+    refresh_hours: float = 24.0
     max_body_bytes: int = 262_144
     #: Share of customers kept from all actions, to measure the programme as a whole.
     holdout_share: float = 0.05

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from features.catalogue import load_catalogue
+from features.clock import HOUR
 from features.errors import SegueError, StoreUnavailable
 from features.ledger import Ledger
-from features.refresh import push_customers
+from features.refresh import note_online, online_positions, push_customers, refresh_features, refreshed_at
 from features.settings import Settings
 from features.store import FeatureStore
 from training.bundle import champion
@@ -17,10 +18,8 @@ from training.learner import learn_round
 
 log = logging.getLogger("segue.worker")
 
-#: Customers refreshed in one round at most.
+#: Entries of each log looked at in one round at most.
 PUSH_BATCH = 2_000
-#: The note that says up to which event features were put online; whoever materialises may move it on.
-PUSHED = "pushed-position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,16 @@ class Worker:
         return Round(learned.snapshot.number, learned.finished, self._push(now), self._ledger.release_expired(now))
 
     def _push(self, now: int) -> int:
-        """Recomputes the features of customers with new events and puts them online."""
-        position = int(self._ledger.note(PUSHED) or 0)
-        reached, touched = self._ledger.touched_after(position, PUSH_BATCH)
-        if reached == position:
+        """Recomputes the features of customers something happened to, and puts them online.
+
+        Everybody's are refreshed once a day: a quiet customer's values change too, as days go by.
+        """
+        last = refreshed_at(self._ledger)
+        if last is not None and now - last > self._settings.refresh_hours * HOUR:
+            return refresh_features(self._settings, self._ledger.url, now).customers
+        before = online_positions(self._ledger)
+        reached, touched = self._ledger.touched_after(before, PUSH_BATCH)
+        if reached == before:
             return 0
         try:
             self._features = self._features or self._open_features()
@@ -67,7 +72,7 @@ class Worker:
         except StoreUnavailable as error:
             log.warning("features of touched customers wait for the store: %s", error.code)
             return 0
-        self._ledger.put_note(PUSHED, str(reached))
+        note_online(self._ledger, reached)
         return len(touched)
 
 

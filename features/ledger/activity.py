@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Engine, func, select
 
@@ -10,6 +10,9 @@ from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.records import Appended, customer_of, customer_row, event_row, outcome_row
+
+#: What customers did and what was done for them, each in the order it was written.
+_LOGS = {"events": t.events, "decisions": t.decisions, "outcomes": t.outcomes}
 
 
 class Activity:
@@ -62,14 +65,26 @@ class Activity:
             accepted = database.insert_new(connection, t.outcomes, rows)
         return Appended(accepted, len(rows) - accepted)
 
-    def touched_after(self, position: int, limit: int) -> tuple[int, list[str]]:
-        """(new position, customers with an event logged after `position`), at most `limit` events further."""
-        e = t.events.c
+    def touched_after(self, positions: Mapping[str, int], limit: int) -> tuple[dict[str, int], list[str]]:
+        """(new positions, customers named by a log after its position), at most `limit` entries further in each log.
+
+        The logs are events, decisions and outcomes; one left out of `positions` is read from its start.
+        """
+        reached: dict[str, int] = {}
+        touched: dict[str, None] = {}
         with database.settled(self._engine) as connection:
-            rows = connection.execute(
-                select(e.position, e.customer_id).where(e.position > position).order_by(e.position).limit(limit)
-            ).all()
-        return (rows[-1].position if rows else position), list(dict.fromkeys(r.customer_id for r in rows))
+            for name, table in _LOGS.items():
+                at = positions.get(name, 0)
+                query = select(table.c.position, table.c.customer_id).where(table.c.position > at)
+                rows = connection.execute(query.order_by(table.c.position).limit(limit)).all()
+                reached[name] = rows[-1].position if rows else at
+                touched.update(dict.fromkeys(row.customer_id for row in rows))
+        return reached, list(touched)
+
+    def log_ends(self) -> dict[str, int]:
+        """The last position of each log, with nothing before it still to come."""
+        with database.settled(self._engine) as connection:
+            return {n: connection.scalar(select(func.max(log.c.position))) or 0 for n, log in _LOGS.items()}
 
     def latest_event_at(self) -> int | None:
         """The time of the newest event."""

@@ -392,10 +392,10 @@ def test_a_reader_skips_no_position_while_writers_are_at_work(ledger: Ledger) ->
     seen: list[str] = []
 
     def follow() -> None:
-        position = 0
+        positions: dict[str, int] = {}
         while True:
             last_round = done.wait(0.001)  # a reader that spins takes the interpreter from the writers
-            position, touched = ledger.touched_after(position, 50)
+            positions, touched = ledger.touched_after(positions, 50)
             seen.extend(touched)
             if last_round and not touched:
                 return
@@ -417,9 +417,19 @@ def test_a_reader_skips_no_position_while_writers_are_at_work(ledger: Ledger) ->
 
 def test_touched_customers_are_told_once_for_each_step(ledger: Ledger) -> None:
     ledger.append_events([event(1), event(2), event(3, "c2")])
-    position, touched = ledger.touched_after(0, 10)
+    positions, touched = ledger.touched_after({}, 10)
     assert touched == ["c1", "c2"]
-    assert ledger.touched_after(position, 10) == (position, [])
+    assert ledger.touched_after(positions, 10) == (positions, [])
+    assert ledger.log_ends() == positions
+
+
+def test_decisions_and_outcomes_touch_a_customer_too(known: Ledger) -> None:
+    start = known.log_ends()
+    append(known, decision("d1"))
+    decided, touched = known.touched_after(start, 10)
+    assert touched == ["c1"]
+    known.append_outcomes([outcome(1)], NOW)
+    assert known.touched_after(decided, 10)[1] == ["c1"]
 
 
 # -- notes, and whole tables -------------------------------------------------------------------------------------------
