@@ -81,18 +81,24 @@ def learn_round(ledger: Ledger, catalogue: Catalogue, bundle: str | None, now: i
     Statistics, position and the items' states are written in one transaction: a crash at any step loses or doubles
     nothing. Publishes nothing when there is nothing new.
     """
-    snapshot, position = latest_snapshot(ledger)
+    snapshot, saved = latest_snapshot(ledger)
     fresh = snapshot.bundle != bundle
     if fresh:
         snapshot = PolicySnapshot(snapshot.number, bundle)
-    finished = 0
+    finished, position = 0, saved
     while True:
         heard_to, heard = ledger.learnable_after(position, BATCH)
         closed = ledger.matured(now, BATCH)
         items = {(i.decision_id, i.rank): i for i in (*heard, *closed)}
-        if heard_to == position and not items and not fresh:
-            return Learned(snapshot, finished, position)
+        done = heard_to == position and not items
         following, rewards = learn(snapshot, items.values(), catalogue, now)
-        ledger.save_learning(following.number, position=heard_to, state=following.to_json(), now=now, rewards=rewards)
-        snapshot, position, fresh = following, heard_to, False
-        finished += len(rewards)
+        # A stretch of the log that teaches nothing (imported outcomes) is passed over, and noted once at its end.
+        if rewards or fresh or (done and position > saved):
+            ledger.save_learning(
+                following.number, position=heard_to, state=following.to_json(), now=now, rewards=rewards
+            )
+            snapshot, saved, fresh = following, heard_to, False
+            finished += len(rewards)
+        position = heard_to
+        if done:
+            return Learned(snapshot, finished, position)
