@@ -9,6 +9,7 @@ from typing import NamedTuple
 from features.clock import DAY
 from features.domain import Outcome
 from features.importing.kinds import BadValue
+from features.importing.mapping import Rule
 from features.importing.rules import Fields
 from features.ledger import Ledger
 
@@ -31,22 +32,21 @@ class Waiting(NamedTuple):
     line: int
 
     @classmethod
-    def of(cls, fields: Fields, within_days: float | None, file: str, line: int) -> Waiting:
-        """Raises BadValue where neither a decision is named nor enough to find it."""
-        decision_id, customer_id, action = (fields.get(name, "") for name in ("decision_id", "customer_id", "action"))
-        if not decision_id and not (customer_id and action):
-            name = "action" if customer_id else "customer_id"
-            raise BadValue(f"{name}: is missing")
+    def of(cls, fields: Fields, rule: Rule, file: str, line: int) -> Waiting:
+        """Raises BadValue where what names the decision, or what finds it, is missing."""
+        for name in ("customer_id", "action") if rule.attach_to else ("decision_id",):
+            if name not in fields:
+                raise BadValue(f"{name}: is missing")
         return cls(
-            customer_id,
+            fields.get("customer_id", ""),
             fields["occurred_at"],
             fields["outcome_id"],
             fields["kind"],
-            action,
-            decision_id,
+            fields.get("action", ""),
+            fields.get("decision_id", ""),
             fields.get("rank", 1),
             fields.get("value"),
-            within_days,
+            rule.attach_within_days,
             file,
             line,
         )

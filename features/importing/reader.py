@@ -153,7 +153,9 @@ def _attach(entry: Entry, fields: Mapping[str, Value]) -> tuple[str | None, floa
     """An outcome names its decision, or is attached to one by customer and action."""
     if "decision_id" in fields:
         return None, None
-    entry.choice("attach_to", (LATEST_DECISION,), "")
+    if "attach_to" not in entry.values:
+        raise Wrong("attach_to", f"give decision_id, or attach_to = {LATEST_DECISION!r}")
+    entry.choice("attach_to", (LATEST_DECISION,), None)
     for name in ("customer_id", "action"):
         if name not in fields:
             raise Wrong(name, f"is needed to find the {LATEST_DECISION}")
@@ -187,7 +189,9 @@ def _plain(given: Any) -> frozenset[str]:
 def _joins(entry: Entry, files: Mapping[str, FileSpec]) -> tuple[Join, ...]:
     joins = []
     for name, given in entry.take("join", dict, {}).items():
-        inner = Entry(given if isinstance(given, dict) else {}, taken=())
+        if not isinstance(given, dict):
+            raise Wrong(f"join.{name}", "must be a table, like { file = 'offers', key = 'id', on = 'offer_id' }")
+        inner = Entry(given, taken=())
         try:
             file = inner.choice("file", tuple(files), None)
             columns: Iterable[str] = (

@@ -204,8 +204,7 @@ class _Run:
                     elif rule.target == "decision":
                         self._decisions.append(make_decision(fields, catalogue, origin))
                     else:
-                        within = rule.rule.attach_within_days
-                        self._waiting.append(Waiting.of(fields, within, name, row.line))
+                        self._waiting.append(Waiting.of(fields, rule.rule, name, row.line))
 
                 self._apply(rules, name, row, take)
                 if len(self._events) + len(self._customers) + len(self._decisions) >= _BATCH:

@@ -125,11 +125,10 @@ def _path(column: str) -> Getter:
     def walk(row: dict[str, Any]) -> Any:
         found: Any = row
         for step in steps:
-            if not isinstance(found, dict):
-                return None
-            found = found.get(step)
-        # A CSV header may well hold a dot.
-        return row.get(column) if found is None else found
+            found = found.get(step) if isinstance(found, dict) else None
+            if found is None:
+                return row.get(column)  # a CSV header may well hold a dot
+        return found
 
     return walk
 
