@@ -14,6 +14,7 @@ from features.clock import DAY, HOUR, parse_time
 from features.errors import MappingError
 from features.importing import load_mapping
 from features.importing.kinds import AS, FREE, ID, NAMES, NUMBER, OUTCOME_KIND, PROBABILITY, ZONE, BadValue, Kind, plain
+from features.importing.targets import TARGETS
 from features.importing.times import TIME
 from features.importing.values import FILE, ROW, getter, read_value
 from features.settings import SHIPPED
@@ -296,3 +297,19 @@ def test_the_fault_of_the_second_entry_is_found_at_the_second(tmp_path: Path) ->
 def test_a_value_that_is_no_value_at_all_is_refused() -> None:
     with pytest.raises(Wrong):
         read_value([1], NUMBER)
+
+
+def test_the_example_in_the_readme_is_sound(tmp_path: Path) -> None:
+    readme = (SHIPPED.parent / "features" / "README.md").read_text()
+    (tmp_path / "example.toml").write_text(readme.split("```toml\n")[1].split("```")[0])
+    mapping = load_mapping(str(tmp_path / "example.toml"))
+    assert [rule.target for rule in mapping.rules] == ["event"]
+    assert mapping.shift
+
+
+def test_the_readme_names_every_field_of_every_target() -> None:
+    readme = (SHIPPED.parent / "features" / "README.md").read_text()
+    for name, target in TARGETS.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `[[{name}]]`"))
+        fields = {*target.needed, *target.tables} | (set() if name == "action" else set(target.optional))
+        assert [field for field in fields if field not in row] == []
