@@ -7,6 +7,7 @@ The port and its other adapter are in `features.online`, which needs no Feast (w
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ class FeastFeatureStore:
         if not any(found):
             return None
         values = [_number(found[view], name) for view, name in opened.places]
-        stamps = (row[stamp].int64_val if row else 0 for row, stamp in zip(found, opened.stamps, strict=True))
+        stamps = (_stamp(row, stamp) for row, stamp in zip(found, opened.stamps, strict=True))
         return FeatureRow(tuple(values), min(stamps))
 
     def feast(self) -> Feast:
@@ -234,9 +235,25 @@ def _value(number: float | None) -> Value:
     return _NULL if number is None else Value(double_val=number)
 
 
-def _number(row: Mapping[str, Value] | None, name: str) -> float | None:
+#: How a serialised `Value` with a `double_val` begins; eight bytes of the number follow. Parsing 62 of them by the
+#: library takes 60 us, this way 20.
+_DOUBLE = Value(double_val=1.0).SerializeToString()[:1]
+_read_double = struct.Struct("<d").unpack_from
+
+
+def _number(row: Mapping[str, bytes] | None, name: str) -> float | None:
     value = row.get(name) if row else None
-    return value.double_val if value is not None and value.HasField("double_val") else None
+    if not value:
+        return None
+    if len(value) == 9 and value[:1] == _DOUBLE:
+        return float(_read_double(value, 1)[0])
+    parsed = Value.FromString(value)
+    return parsed.double_val if parsed.HasField("double_val") else None
+
+
+def _stamp(row: Mapping[str, bytes] | None, name: str) -> int:
+    value = row.get(name) if row else None
+    return int(Value.FromString(value).int64_val) if value else 0
 
 
 def _write_whole(file: Path, text: str) -> None:

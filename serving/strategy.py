@@ -15,7 +15,7 @@ from features.catalogue import EMPTY_CATALOGUE, Catalogue
 from features.domain import DO_NOTHING, Arm
 from serving.arbitration import factor
 from serving.exploration import Policy
-from serving.expressions import CompiledCatalogue, Expression, compile_catalogue
+from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import EpsilonGreedy, PolicySnapshot
 from training.bundle import Bundle
 
@@ -106,16 +106,18 @@ class Strategy:
         return self.bundle.encoder.arm_matrix(self.arms, self.catalogue)
 
     @cached_property
-    def _reads_scores(self) -> bool:
+    def _scores_read(self) -> tuple[str, ...]:
+        """The scores that some expression asks for."""
         every = (e for a in self.compiled.expressions.values() for e in (*(x for _, x in a.conditions), a.value) if e)
-        return any(name.startswith("score.") for e in every for name in e.names)
+        named = {name for e in every for name in e.names}
+        return tuple(score for score in SCORES if f"score.{score}" in named)
 
     def scores(self, features: Mapping[str, float | None]) -> dict[str, float]:
         """churn and conversion probability of the customer, where an expression asks for them."""
-        if self.bundle is None or not self._reads_scores:
+        if self.bundle is None or not self._scores_read:
             return {}
         row = self.bundle.encoder.customer_row(features)[None, :]
-        return {name: float(self.bundle.predict(name, row)[0]) for name in ("churn", "conversion")}
+        return {name: float(self.bundle.predict(name, row)[0]) for name in self._scores_read}
 
     def p_model(self, features: Mapping[str, float | None], rows: np.ndarray) -> np.ndarray:
         """(len(rows),) response probability of these arms for a customer with these features."""

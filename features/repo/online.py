@@ -51,11 +51,23 @@ class SqliteOnline:
     def __init__(self, config: RepoConfig, views: Sequence[FeatureView]) -> None:
         self._config, self._views = config, tuple(views)
         self._local = threading.local()
+        self._select = " UNION ALL ".join(
+            f'SELECT {place}, feature_name, value FROM "{config.project}_{view.name}" WHERE entity_key = ?'
+            for place, view in enumerate(self._views)
+        )
 
-    def read(self, customer_id: str) -> list[Mapping[str, Value] | None]:
-        """For each view its values, None where the customer has none. Raises one of `errors`."""
-        store, key = self._store(), [entity_key(customer_id)]
-        return [store.online_read(self._config, view, key)[0][1] for view in self._views]
+    def read(self, customer_id: str) -> list[Mapping[str, bytes] | None]:
+        """For each view its values, serialised, None where the customer has none. Raises one of `errors`.
+
+        All views in one statement: Feast's own read makes one for each and parses times nobody asked for, 0.31 ms
+        against 0.09 for five views of 62 values.
+        """
+        key = _key_bytes(self._config, customer_id)
+        found: list[dict[str, bytes]] = [{} for _ in self._views]
+        connection = self._store()._get_conn(self._config)
+        for view, name, value in connection.execute(self._select, [key] * len(found)).fetchall():
+            found[view][name] = value
+        return [values or None for values in found]
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
         """Writes the rows that are not older than what is there, in one transaction; gives their number."""
@@ -124,15 +136,12 @@ class RedisOnline:
             _mmh3(f"{view.name}:{name}") for view, names in zip(views, self._fields, strict=True) for name in names
         ]
 
-    def read(self, customer_id: str) -> list[Mapping[str, Value] | None]:
-        """For each view its values, None where the customer has none. Raises one of `errors`."""
+    def read(self, customer_id: str) -> list[Mapping[str, bytes] | None]:
+        """For each view its values, serialised, None where the customer has none. Raises one of `errors`."""
         key = self._keys(self._reading, [customer_id])[0]
         values: Iterator[bytes | None] = iter(self._reader._read_hash_fields(self._reading, [(key, self._hashed)])[0])
         rows = [[(name, next(values)) for name in names] for names in self._fields]
-        return [
-            {name: Value.FromString(value) for name, value in row if value} if any(v for _, v in row) else None
-            for row in rows
-        ]
+        return [{name: value for name, value in row if value} if any(v for _, v in row) else None for row in rows]
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
         """Writes the rows that are not older than what is there, alone among writers; gives their number."""
