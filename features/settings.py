@@ -25,6 +25,8 @@ class Settings:
     home: Path = DEFAULT_HOME
     #: The ledger's database: SQLite in the home by default, `postgresql://...` in production.
     ledger_url: str = ""
+    #: Whether a SQLite ledger waits for the disk at every commit: then even a power failure loses nothing answered.
+    power_safe: bool = False
     #: Online features: SQLite in the home by default, or a Redis address `host:port` (`,key=value` options follow).
     online_store: str = ""
     host: str = "127.0.0.1"
@@ -99,7 +101,15 @@ def _with(settings: Settings, given: Mapping[str, object], source: str) -> Setti
         if key not in known:
             raise InvalidInput(f"{source}: unknown setting {key!r}; one of {', '.join(sorted(known))}", field=key)
         try:
-            values[key] = known[key](value)
+            values[key] = _truth(value) if known[key] is bool else known[key](value)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{source}: {key} must be a {known[key].__name__}, not {value!r}", field=key) from error
     return replace(settings, **values)  # type: ignore[arg-type]
+
+
+def _truth(value: object) -> bool:
+    """A yes or no as TOML or the environment writes it. Raises ValueError for anything else."""
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError(value)
+    return words[str(value).lower()]

@@ -88,10 +88,11 @@ class Live:
 
 
 class Watcher:
-    """Refreshes in the background until stopped."""
+    """Refreshes, and tidies the ledger, in the background until stopped."""
 
-    def __init__(self, live: Live, every_seconds: float) -> None:
+    def __init__(self, live: Live, ledger: Ledger, every_seconds: float) -> None:
         self._live = live
+        self._ledger = ledger
         self._every = every_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="segue-refresh", daemon=True)
@@ -107,6 +108,7 @@ class Watcher:
         while not self._stop.wait(self._every):
             try:
                 self._live.refresh()
+                self._ledger.tidy()
             except Exception:
                 # The service goes on deciding with what it has; the next round tries again.
                 log.exception("refresh failed")

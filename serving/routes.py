@@ -45,7 +45,8 @@ class Rooms:
     decider: Decider
     intake: Intake
     ledger: Ledger
-    pool: ThreadPoolExecutor
+    #: Where calls that wait for another machine run; None when there are none.
+    pool: ThreadPoolExecutor | None
     max_body_bytes: int
 
 
@@ -53,7 +54,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Door:
-    """The handlers. Work that touches a store runs on a few threads, so that a slow disk never stops the others.
+    """The handlers. Work on a database elsewhere runs on a few threads, so that waiting for it stops nobody.
 
     A door is made closed, because BentoML wants the application before the worker has its stores; until `open` every
     request is told to come back.
@@ -69,7 +70,7 @@ class Door:
     def close(self) -> None:
         """Lets the requests under way finish; later ones are told to come back."""
         rooms, self._rooms = self._rooms, None
-        if rooms is not None:
+        if rooms is not None and rooms.pool is not None:
             rooms.pool.shutdown(wait=True)
 
     def _open(self) -> Rooms:
@@ -131,7 +132,8 @@ class Door:
         return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record))))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._open().pool, work)
+        pool = self._open().pool
+        return work() if pool is None else await asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def _body(self, request: Request) -> bytes:
         """The whole body, never more of it than allowed. Raises TooLarge."""

@@ -19,10 +19,12 @@ LOG_LOCK = 0x5E60E
 WRITE_LOCK = "segue_write_lock"
 
 
-def create(url: str, *, power_safe: bool = False) -> Engine:
+def create(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Engine:
     """An engine for `url`. `power_safe` waits for the disk at every commit (SQLite; PostgreSQL does so by default).
 
     Without it a SQLite commit survives the death of the process at any moment, though not a power failure.
+    `tidy_aside` leaves it to `tidy` to move what was written into SQLite's main file: done inside a commit, as is its
+    habit every 1,000 pages, that takes 7 ms of a decision; only past 20,000 pages (80 MB) a commit does it after all.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -31,20 +33,21 @@ def create(url: str, *, power_safe: bool = False) -> Engine:
             connect_args={"timeout": 10.0, "check_same_thread": False},
             execution_options={WRITE_LOCK: threading.Lock()},
         )
-        _prepare_sqlite(engine, power_safe)
+        _prepare_sqlite(engine, power_safe, 20_000 if tidy_aside else 1_000)
         return engine
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return create_engine(parsed, pool_size=8, max_overflow=24, pool_pre_ping=False)
 
 
-def _prepare_sqlite(engine: Engine, power_safe: bool) -> None:
+def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={'FULL' if power_safe else 'NORMAL'}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
         cursor.execute("PRAGMA busy_timeout=10000")
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.close()
@@ -54,6 +57,17 @@ def _prepare_sqlite(engine: Engine, power_safe: bool) -> None:
         # A writer takes its lock at once: upgrading a read lock later fails when another writer came between.
         read_only = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def tidy(engine: Engine) -> None:
+    """Moves what was written into SQLite's main file, as far as no reader still needs it; nobody has to wait."""
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    finally:
+        connection.close()
 
 
 @contextmanager

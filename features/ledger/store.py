@@ -21,6 +21,15 @@ class Ledger(Activity, Decisions, Learning):
     def close(self) -> None:
         self._engine.dispose()
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it lives in this process: its calls then take the processor, they do not wait for another machine."""
+        return self._engine.dialect.name == "sqlite"
+
+    def tidy(self) -> None:
+        """Housekeeping to be done from time to time beside the work, by whoever opened it with `tidy_aside`."""
+        database.tidy(self._engine)
+
     def note(self, name: str) -> str | None:
         with database.reading(self._engine) as connection:
             return connection.scalar(select(t.notes.c.value).where(t.notes.c.name == name))
@@ -35,8 +44,8 @@ class Ledger(Activity, Decisions, Learning):
             return connection.scalar(select(func.count()).select_from(t.metadata.tables[table])) or 0
 
 
-def open_ledger(url: str, *, power_safe: bool = False) -> Ledger:
-    """Opens the ledger at `url` and makes its tables where they are missing."""
-    engine = database.create(url, power_safe=power_safe)
+def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Ledger:
+    """Opens the ledger at `url` and makes its tables where they are missing. For the options see `engine.create`."""
+    engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside)
     t.metadata.create_all(engine)
     return Ledger(engine, url)
