@@ -10,6 +10,7 @@ import typer
 from features.cli import Home
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from rich.table import Table
 
     from features.importing import ImportReport
@@ -26,9 +27,6 @@ def import_files(
     home: Home = None,
 ) -> None:
     """Turn foreign files into customers, events, catalogue entries, past decisions and outcomes, by a mapping file."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
     from features.clock import now
     from features.importing import load_mapping, planned_bytes, run_import
     from features.ledger import open_ledger
@@ -39,8 +37,7 @@ def import_files(
     total = planned_bytes(checked, source)
     settings.home.mkdir(parents=True, exist_ok=True)
     ledger = open_ledger(settings.ledger)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with _progress() as progress:
         task = progress.add_task("reading", total=total)
 
         def watch(file: str, read: int) -> None:
@@ -49,11 +46,25 @@ def import_files(
         report = run_import(checked, source, ledger=ledger, settings=settings, now=now(), watch=watch)
         progress.update(task, description=checked.name, completed=total)
     ledger.close()
+    _print(report)
+    if report.taken == 0 and (report.rejects or report.unreadable):
+        raise typer.Exit(1)
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _print(report: ImportReport) -> None:
+    from rich.console import Console
+
     console = Console()
     console.print(_table(report))
     console.print(_summary(report))
-    if report.taken == 0 and (report.rejects or report.unreadable):
-        raise typer.Exit(1)
 
 
 def _table(report: ImportReport) -> Table:

@@ -77,6 +77,10 @@ class Table:
     def columns(self) -> set[str] | None:
         """The columns that every file has, where the format tells them before the rows."""
         told = [Source(path, self.spec.format, self.spec.delimiter).columns() for path in self.paths]
+        for path, columns in zip(self.paths, told, strict=True):
+            twice = {name for name in columns or () if name and (columns or []).count(name) > 1}
+            if twice:
+                raise MappingError(f"{path}: the header has {', '.join(sorted(twice))} more than once")
         known = [set(columns) for columns in told if columns is not None]
         return set.intersection(*known) | set(self.spec.add) if len(known) == len(told) and known else None
 

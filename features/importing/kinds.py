@@ -45,8 +45,8 @@ def plain(value: Any) -> str:
 
 def as_text(value: Any) -> str:
     if not isinstance(value, str):
-        if isinstance(value, dict | list):
-            raise BadValue("a single value is needed, not a list or an object")
+        if isinstance(value, dict | list | bytes):
+            raise BadValue("a single value is needed, not a list, an object or bytes")
         value = plain(value)
     if "\x00" in value:
         raise BadValue("a NUL character in a text")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.catalogue import Catalogue
+from features.catalogue import Action, Catalogue
 from features.clock import DAY
 from features.domain import Arm, Decision, Item, Versions
 from features.importing.kinds import BadValue
@@ -10,41 +10,42 @@ from features.importing.rules import Fields
 
 
 def make_decision(fields: Fields, catalogue: Catalogue, origin: str) -> Decision:
-    """A past decision with its one item. Group, value and window are the catalogue's where the row gives none."""
-    known = catalogue.actions.get(fields["action"])
+    """A past decision with its one item; `origin` stands for the versions that made it. Raises BadValue."""
+    return Decision(
+        decision_id=fields["decision_id"],
+        request_id=fields["decision_id"],
+        customer_id=fields["customer_id"],
+        decided_at=fields["decided_at"],
+        items=(_item(fields, catalogue.actions.get(fields["action"])),),
+        result="action",
+        reason=None,
+        fallback_reason=None,
+        versions=Versions(None, origin, origin),
+    )
+
+
+def _item(fields: Fields, known: Action | None) -> Item:
+    """Group, value and window are the catalogue's where the row gives none."""
     group = fields.get("action_group") or (known.group if known else None)
     window_days = fields.get("window_days") or (known.window_days if known else None)
     if group is None or window_days is None:
         raise BadValue(
             f"action: no {fields['action']!r} in the catalogue; import it first, or give action_group and window_days"
         )
-    value = fields.get("action_value")
-    if value is None:
-        # A value that is an expression needs a customer's scores, which nobody knows of the past.
-        value = known.value if known is not None and isinstance(known.value, float) else 0.0
+    # A value that is an expression needs a customer's scores, which nobody knows of the past.
+    usual = known.value if known is not None and isinstance(known.value, float) else 0.0
     closes_at = fields["decided_at"] + round(window_days * DAY)
-    item = Item(
+    return Item(
         rank=1,
         arm=Arm(fields["action"], fields["channel"]),
         action_group=group,
         action_probability=fields["action_probability"],
         p_model=None,
         p_accept=None,
-        action_value=value,
+        action_value=fields.get("action_value", usual),
         expected_value=0.0,
         priority=0.0,
         content=None,
         expires_at=closes_at,
         closes_at=closes_at,
-    )
-    return Decision(
-        decision_id=fields["decision_id"],
-        request_id=fields["decision_id"],
-        customer_id=fields["customer_id"],
-        decided_at=fields["decided_at"],
-        items=(item,),
-        result="action",
-        reason=None,
-        fallback_reason=None,
-        versions=Versions(None, origin, origin),
     )

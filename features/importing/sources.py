@@ -62,7 +62,7 @@ class Source:
         """The names of the columns where the format tells them before the rows, else None. Uses the source up."""
         try:
             if self.format == "csv":
-                return next((_header(cells) for cells in self._csv() if cells), [])
+                return next((_header(cells) for cells in self._csv() if any(map(str.strip, cells))), [])
             if self.format == "parquet":
                 return list(self._parquet().schema_arrow.names)
         except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:

@@ -272,6 +272,12 @@ def test_a_column_that_a_header_does_not_have_is_refused_before_a_row_is_read(
     assert shop.ledger.count("events") == 0
 
 
+def test_a_header_that_names_a_column_twice_is_refused(shop: Workshop) -> None:
+    shop.write("log.csv", "id,who,what,at,euros,page,who\n")
+    with pytest.raises(MappingError, match=r"log\.csv: the header has who more than once"):
+        shop.run(EVENTS.replace("log.jsonl", "log.csv"))
+
+
 def test_of_alternative_columns_one_is_enough(shop: Workshop) -> None:
     shop.write("log.csv", "id,who,what,at,euros,page\ne1,c1,purchase,2026-01-01,5,\n")
     mapping = EVENTS.replace("log.jsonl", "log.csv").replace(
