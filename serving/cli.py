@@ -141,9 +141,9 @@ def check(home: Home = None) -> None:
     except SegueError:
         store = None
     names = None if store is None else store.contract.names
-    found = [str(f) for f in faults] + compile_catalogue(catalogue, names)[1]
+    found = sorted([*faults, *compile_catalogue(catalogue, names)[1]], key=lambda f: (f.file, f.line))
     for one in found:
-        typer.echo(one, err=True)
+        typer.echo(str(one), err=True)
     if found:
         raise typer.Exit(1)
     arms = len(list(catalogue.arms()))

@@ -12,7 +12,7 @@ from typing import Any
 
 import cel
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, Fault
 from features.domain import Scalar
 
 ROOTS = ("customer", "context", "score")
@@ -99,9 +99,9 @@ class CompiledCatalogue:
 
 def compile_catalogue(
     catalogue: Catalogue, customer_names: Collection[str] | None
-) -> tuple[CompiledCatalogue, list[str]]:
-    """The compiled catalogue, and what is wrong with its expressions, as `action: key: message`."""
-    faults: list[str] = []
+) -> tuple[CompiledCatalogue, list[Fault]]:
+    """The compiled catalogue, and what is wrong with its expressions, by file, line and key."""
+    faults: list[Fault] = []
     used: dict[str, None] = {}
     compiled: dict[str, ActionExpressions] = {}
 
@@ -109,7 +109,7 @@ def compile_catalogue(
         try:
             expression = compile_expression(source, customer_names)
         except ValueError as error:
-            faults.append(f"{action}: {key}: {error}")
+            faults.append(catalogue.fault("action", action, key, " ".join(str(error).split())))
             return None
         used.update(dict.fromkeys(n.split(".", 1)[1] for n in expression.names if n.startswith("customer.")))
         return expression

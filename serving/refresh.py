@@ -78,7 +78,7 @@ class Live:
         compiled, faults = compile_catalogue(catalogue, names)
         if faults:
             # Never half of it: a dropped condition would open an action to everybody.
-            raise CatalogueError("; ".join(faults))
+            raise CatalogueError("; ".join(str(fault) for fault in faults))
         self._compiled = compiled
 
     def _catalogue_stamp(self) -> tuple[tuple[str, int, int], ...]:

@@ -4,16 +4,19 @@ It stands on the ground floor because labels need its attribution windows and fe
 expressions mean is `serving`'s business, here they are text. A folder is one catalogue: its `*.toml` files are merged.
 """
 
-from features.catalogue.reader import load_catalogue, make_entry, read_catalogue
+from features.catalogue.limits import SCOPES, ContactRule, QuietHours, covers
+from features.catalogue.makers import make_entry
+from features.catalogue.places import Fault
+from features.catalogue.reader import load_catalogue, read_catalogue
 from features.catalogue.values import (
     EMPTY_CATALOGUE,
     REPORTS,
-    SCOPES,
     Action,
     Catalogue,
     Channel,
-    ContactRule,
-    Fault,
+    ContextWeight,
+    Group,
+    Intent,
     Treatment,
 )
 from features.catalogue.writer import write_catalogue
@@ -26,8 +29,13 @@ __all__ = [
     "Catalogue",
     "Channel",
     "ContactRule",
+    "ContextWeight",
     "Fault",
+    "Group",
+    "Intent",
+    "QuietHours",
     "Treatment",
+    "covers",
     "load_catalogue",
     "make_entry",
     "read_catalogue",

@@ -5,28 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from features.catalogue.entry import Entry, Wrong
+from features.catalogue.entry import Wrong
 from features.catalogue.lines import Lines
-from features.catalogue.values import (
-    EMPTY_CATALOGUE,
-    REPORTS,
-    SCOPES,
-    Action,
-    Catalogue,
-    Channel,
-    ContactRule,
-    Fault,
-    Treatment,
-)
-from features.domain import DO_NOTHING, ActionClass, OutcomeKind
+from features.catalogue.makers import MAKERS, make_entry
+from features.catalogue.places import Fault, Place, Places
+from features.catalogue.values import EMPTY_CATALOGUE, Catalogue
 from features.errors import CatalogueError
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_RESERVED = {DO_NOTHING.action: "doing nothing is always a candidate", DO_NOTHING.channel: "it is doing nothing's"}
+#: Sections whose ids must differ from each other's.
+_SHARED = dict.fromkeys(("contact_policy", "quiet_hours"), ("contact_policy", "quiet_hours"))
 
 
 def load_catalogue(folder: Path) -> Catalogue:
@@ -54,11 +45,15 @@ def read_catalogue(folder: Path) -> tuple[Catalogue, list[Fault]]:
         return EMPTY_CATALOGUE, []
     reader.check_references()
     catalogue = Catalogue(
-        digest.hexdigest()[:12],
-        found["channel"],
-        tuple(found["group"]),
-        found["action"],
-        tuple(found["contact_policy"].values()),
+        version=digest.hexdigest()[:12],
+        channels=found["channel"],
+        groups=tuple(found["group"]),
+        actions=found["action"],
+        contact_rules=tuple(found["contact_policy"].values()),
+        quiet_hours=tuple(found["quiet_hours"].values()),
+        intents=found["intent"],
+        exclusive_groups=frozenset(group.id for group in found["group"].values() if group.exclusive),
+        places=Places(reader.places),
     )
     return catalogue, reader.faults
 
@@ -69,8 +64,7 @@ class _Reader:
     def __init__(self) -> None:
         self.found: dict[str, dict[str, Any]] = {section: {} for section in MAKERS}
         self.faults: list[Fault] = []
-        #: (section, id) -> (file, its lines, number of the table within its section)
-        self._places: dict[tuple[str, str], tuple[str, Lines, int]] = {}
+        self.places: dict[tuple[str, str], Place] = {}
 
     def read(self, name: str, content: bytes) -> None:
         try:
@@ -89,145 +83,65 @@ class _Reader:
                 self.faults.append(Fault(name, line, section, f"write [[{section}]], with two brackets"))
             else:
                 for number, table in enumerate(tables):
-                    self._one(section, table, (name, lines, number))
+                    self._one(section, table, Place(name, lines, number))
 
-    def _one(self, section: str, table: dict[str, Any], place: tuple[str, Lines, int]) -> None:
+    def _one(self, section: str, table: dict[str, Any], place: Place) -> None:
+        """Makes one entry. A wrong key is left out and the rest looked at, so that every fault is told."""
         identifier = table.get("id")
-        file, lines, number = place
+        told: set[str] = set()
+        while True:
+            try:
+                if isinstance(identifier, str) and not told:
+                    self._check_new(section, identifier)
+                    self.places[section, identifier] = place
+                made = make_entry(section, table)
+            except Wrong as wrong:
+                key = wrong.key.split(".", 1)[0]
+                if told and key not in table:  # it may be missing only because we left something out
+                    return
+                self._wrong(section, identifier, place, wrong)
+                if key == "id" or key not in table:
+                    return
+                told.add(key)
+                table = {name: value for name, value in table.items() if name != key}
+            else:
+                if not told:
+                    self.found[section][str(identifier)] = made
+                return
+
+    def _wrong(self, section: str, identifier: Any, place: Place, wrong: Wrong) -> None:
         named = f"{identifier}: " if isinstance(identifier, str) and identifier else ""
-        try:
-            if isinstance(identifier, str):
-                self._check_new(section, identifier)
-                self._places[section, identifier] = place
-            made = make_entry(section, table)
-        except Wrong as wrong:
-            line = lines.of(section, number, wrong.key)
-            self.faults.append(Fault(file, line, f"{section}.{wrong.key}", named + wrong.message))
-        else:
-            self.found[section][str(identifier)] = made
+        line = place.lines.of(section, place.number, wrong.key)
+        self.faults.append(Fault(place.file, line, f"{section}.{wrong.key}", named + wrong.message))
 
     def _check_new(self, section: str, identifier: str) -> None:
-        if (section, identifier) in self._places:
-            file, lines, number = self._places[section, identifier]
-            raise Wrong("id", f"{identifier!r} is already defined at {file}:{lines.of(section, number, 'id')}")
+        """Ids are unique; contact rules and quiet hours share theirs, for a decision names either as its rule."""
+        for other in _SHARED.get(section, (section,)):
+            if (other, identifier) in self.places:
+                file, line = Places(self.places).line(other, identifier, "id")
+                raise Wrong("id", f"{identifier!r} is already defined at {file}:{line}")
 
     def check_references(self) -> None:
         """Names that point to nothing. A table with a fault of its own is there all the same."""
-        names = {section: {name for s, name in self._places if s == section} for section in MAKERS}
-        arms = {f"{a.id}@{t.channel}" for a in self.found["action"].values() for t in a.treatments}
+        known = {section: {name for s, name in self.places if s == section} for section in MAKERS}
+        known["arm"] = {f"{a.id}@{t.channel}" for a in self.found["action"].values() for t in a.treatments}
+        for section, identifier, key, value, kind in self._references():
+            if value not in known[kind]:
+                places = Places(self.places)
+                self.faults.append(places.fault(section, identifier, key, f"no {kind} {value!r}", value))
+
+    def _references(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """(section, id, key, value, kind of thing it names) of every reference."""
         for action in self.found["action"].values():
-            if action.group not in names["group"]:
-                self._refer("action", action.id, "group", action.group, "group")
+            yield "action", action.id, "group", action.group, "group"
             for treatment in action.treatments:
-                if treatment.channel not in names["channel"]:
-                    self._refer("action", action.id, "treatment.channel", treatment.channel, "channel")
-        known: Mapping[str, set[str]] = names | {"arm": arms}
+                yield "action", action.id, "treatment.channel", treatment.channel, "channel"
         for rule in self.found["contact_policy"].values():
-            if rule.of is not None and rule.of not in known[rule.scope]:
-                self._refer("contact_policy", rule.id, "of", rule.of, rule.scope)
-
-    def _refer(self, section: str, identifier: str, key: str, value: str, kind: str) -> None:
-        file, lines, number = self._places[section, identifier]
-        line = lines.of(section, number, key, value)
-        self.faults.append(Fault(file, line, f"{section}.{key}", f"{identifier}: no {kind} {value!r}"))
-
-
-def make_entry(section: str, table: dict[str, Any]) -> Any:
-    """The value of one table of a section: a Channel, an Action, ... Raises Wrong."""
-    identifier = table.get("id")
-    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
-        raise Wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
-    if identifier in _RESERVED:
-        raise Wrong("id", f"this id is taken: {_RESERVED[identifier]}")
-    entry = Entry(table)
-    made = MAKERS[section](identifier, entry)
-    entry.finish()
-    return made
-
-
-def _channel(identifier: str, entry: Entry) -> Channel:
-    return Channel(
-        identifier,
-        entry.take("outbound", bool, True),
-        entry.number("cost", 0.0, at_least=0.0),
-        entry.choice("reports", REPORTS, "acceptances"),
-    )
-
-
-def _group(identifier: str, entry: Entry) -> str:
-    entry.take("name", str, "")
-    return identifier
-
-
-def _action(identifier: str, entry: Entry) -> Action:
-    action = Action(
-        id=identifier,
-        group=entry.take("group", str, None),
-        action_class=ActionClass(entry.choice("class", tuple(ActionClass), ActionClass.MARKETING)),
-        name=entry.take("name", str, identifier),
-        value=entry.number_or_text("value", 1.0),
-        cost=entry.number("cost", 0.0, at_least=0.0),
-        lever=entry.number("lever", 0.0, at_least=-100.0),
-        outcome=entry.choice("outcome", tuple(OutcomeKind), OutcomeKind.ACCEPTED),
-        window_days=entry.number("window_days", 7.0, at_least=1e-6),
-        starts_at=entry.time("starts_at"),
-        ends_at=entry.time("ends_at"),
-        eligible=entry.take("eligible", str, "") or None,
-        applicable=entry.take("applicable", str, "") or None,
-        suitable=entry.take("suitable", str, "") or None,
-        placements=tuple(entry.items("placements", str)),
-        attributes=_attributes(entry),
-        treatments=tuple(_treatment(one) for one in entry.items("treatment", dict)),
-    )
-    if action.starts_at is not None and action.ends_at is not None and action.starts_at >= action.ends_at:
-        raise Wrong("ends_at", "the action ends before it starts")
-    if len({t.channel for t in action.treatments}) != len(action.treatments):
-        raise Wrong("treatment", "two treatments for one channel")
-    return action
-
-
-def _attributes(entry: Entry) -> dict[str, Any]:
-    attributes: dict[str, Any] = entry.take("attributes", dict, {})
-    for name, value in attributes.items():
-        if not isinstance(value, str | int | float | bool):
-            raise Wrong(f"attributes.{name}", f"must be text, a number, true or false, not {value!r}")
-    return attributes
-
-
-def _treatment(values: dict[str, Any]) -> Treatment:
-    entry = Entry(values)
-    try:
-        treatment = Treatment(
-            entry.take("channel", str, None),
-            entry.take("content", str, "") or None,
-            entry.number("cost", 0.0, at_least=0.0),
-        )
-        entry.finish()
-    except Wrong as wrong:
-        raise Wrong(f"treatment.{wrong.key}", wrong.message) from wrong
-    return treatment
-
-
-def _rule(identifier: str, entry: Entry) -> ContactRule:
-    scope = entry.choice("scope", SCOPES, "all")
-    of = entry.take("of", str, "") or None
-    limit = entry.take("limit", int, None)
-    seconds = entry.number("window_seconds", 0.0, at_least=0.0)
-    seconds += 86_400 * entry.number("window_days", 0.0, at_least=0.0)
-    action_class = ActionClass(entry.choice("class", tuple(ActionClass), ActionClass.MARKETING))
-    if (scope == "all") != (of is None):
-        raise Wrong("of", f"scope {scope!r} {'takes no' if scope == 'all' else 'needs an'} 'of'")
-    if limit < 1:
-        raise Wrong("limit", "at least 1; to stop contacts altogether, end the action or switch the channel off")
-    if seconds < 1:
-        raise Wrong("window_seconds", "give window_seconds or window_days, at least a second")
-    return ContactRule(identifier, scope, limit, int(seconds), of, action_class)
-
-
-#: Section of a catalogue file -> what makes one of its tables a value.
-MAKERS: Mapping[str, Callable[[str, Entry], Any]] = {
-    "channel": _channel,
-    "group": _group,
-    "action": _action,
-    "contact_policy": _rule,
-}
+            if rule.of is not None:
+                yield "contact_policy", rule.id, "of", rule.of, rule.scope
+        for quiet in self.found["quiet_hours"].values():
+            for channel in quiet.channels:
+                yield "quiet_hours", quiet.id, "channels", channel, "channel"
+        for intent in self.found["intent"].values():
+            for weight in intent.weights:
+                yield "intent", intent.id, f"weight.{weight.scope}", weight.of, weight.scope

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from features.catalogue.limits import ContactRule, QuietHours
+from features.catalogue.places import NO_PLACES, Fault, Places
 from features.domain import ActionClass, Arm, OutcomeKind, Scalar
 
-SCOPES = ("all", "channel", "group", "action", "arm")
 REPORTS = ("responses", "acceptances")
 
 
@@ -40,7 +41,8 @@ class Action:
     """Something the business can propose or do.
 
     `value` is money for a success, a number or a CEL expression; `lever` is in percent (55 gives the factor 1.55);
-    `outcome` is the kind that counts as success; `eligible`, `applicable`, `suitable` are CEL conditions.
+    `outcome` is the kind that counts as success; `eligible`, `applicable`, `suitable` are CEL conditions; `purpose` is
+    what the customer consents to, None for the class's own name.
     """
 
     id: str
@@ -60,19 +62,37 @@ class Action:
     placements: tuple[str, ...] = ()
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     treatments: tuple[Treatment, ...] = ()
+    purpose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ContactRule:
-    """At most `limit` contacts within `window_seconds`, among those in scope. `of` names the channel, group, action or
-    arm (`action@channel`); with scope `all` it is None."""
+class Group:
+    """Actions that belong together. Of an `exclusive` group a slate has at most one action."""
 
     id: str
+    name: str = ""
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContextWeight:
+    """By how many percent a group or action (`scope`, `of`) counts for more, or with a minus sign less."""
+
     scope: str
-    limit: int
-    window_seconds: int
-    of: str | None = None
-    action_class: ActionClass = ActionClass.MARKETING
+    of: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a customer came for, as a request says it, and the weights that gives."""
+
+    id: str
+    weights: tuple[ContextWeight, ...] = ()
+
+    def percents(self, action: Action) -> list[float]:
+        """The percents that concern this action, its own and its group's; they add up."""
+        return [w.percent for w in self.weights if w.of == (action.id if w.scope == "action" else action.group)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +104,11 @@ class Catalogue:
     groups: tuple[str, ...]
     actions: Mapping[str, Action]
     contact_rules: tuple[ContactRule, ...]
+    quiet_hours: tuple[QuietHours, ...] = ()
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    exclusive_groups: frozenset[str] = frozenset()
+    #: Where each entry stands in its file; no part of what the catalogue says.
+    places: Places = field(default=NO_PLACES, compare=False, repr=False)
 
     def arms(self) -> Iterator[Arm]:
         """Every action on every channel it has a treatment for, in the catalogue's order, without DO_NOTHING."""
@@ -102,18 +127,9 @@ class Catalogue:
         """Money spent by carrying out this arm once, whatever comes of it."""
         return self.actions[arm.action].cost + self.channels[arm.channel].cost + self.treatment(arm).cost
 
+    def fault(self, section: str, identifier: str, key: str, message: str) -> Fault:
+        """Something wrong with `key` of an entry, with its file and line."""
+        return self.places.fault(section, identifier, key, message)
+
 
 EMPTY_CATALOGUE = Catalogue("empty", {}, (), {}, ())
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong in a catalogue file."""
-
-    file: str
-    line: int
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}: {self.message}"

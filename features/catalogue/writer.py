@@ -35,15 +35,17 @@ def write_catalogue(
     }
     tables = [_table(section, values) for section, entries in new.items() for values in entries]
     if tables:
-        target = folder / file_name
-        comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
-        before = target.read_text(encoding="utf-8") if target.exists() else comment
-        folder.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: a running service reads this folder.
-        draft = folder / f".{file_name}.draft"
-        draft.write_text("\n".join([before, *tables] if before else tables), encoding="utf-8", newline="\n")
-        draft.replace(target)
+        _append(folder, file_name, "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines()), tables)
     return {section: len(entries) for section, entries in new.items()}
+
+
+def _append(folder: Path, file_name: str, comment: str, tables: list[str]) -> None:
+    """Whole or not at all: a running service reads this folder."""
+    target, draft = folder / file_name, folder / f".{file_name}.draft"
+    before = target.read_text(encoding="utf-8") if target.exists() else comment
+    folder.mkdir(parents=True, exist_ok=True)
+    draft.write_text("\n".join([before, *tables] if before else tables), encoding="utf-8", newline="\n")
+    draft.replace(target)
 
 
 def _table(section: str, values: dict[str, Any]) -> str:
@@ -71,6 +73,7 @@ def _action(action: Action) -> dict[str, Any]:
         "window_days": action.window_days,
     }
     optional = {
+        "purpose": action.purpose,
         "cost": action.cost,
         "lever": action.lever,
         "starts_at": None if action.starts_at is None else to_datetime(action.starts_at),

@@ -12,6 +12,8 @@ from features.catalogue import (
     EMPTY_CATALOGUE,
     Action,
     Channel,
+    ContactRule,
+    QuietHours,
     Treatment,
     load_catalogue,
     read_catalogue,
@@ -96,6 +98,9 @@ def test_the_shipped_catalogue_has_no_faults() -> None:
 
 
 HEAD = '[[channel]]\nid = "web"\n[[group]]\nid = "g"\n'  # 4 lines
+RULE = '[[contact_policy]]\nid = "r"\nlimit = 1\nwindow_days = 1\n'  # 4 lines
+QUIET = '[[quiet_hours]]\nid = "night"\nstart = "21:00"\n'  # 3 lines
+INTENT = '[[intent]]\nid = "cancel"\n'  # 2 lines
 ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
 
 
@@ -147,7 +152,12 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
         ('[[contact_policy]]\nid = "r"\nlimit = 0\nwindow_days = 1\n', 3, "contact_policy.limit", "at least 1"),
         ('[[contact_policy]]\nid = "r"\nlimit = true\n', 3, "contact_policy.limit", "a whole number"),
         ('[[contact_policy]]\nid = "r"\nlimit = 1\n', 1, "contact_policy.window_seconds", "give window_seconds"),
-        ('[[contact_policy]]\nid = "r"\nlimit = 1\nscope = "moon"\n', 4, "contact_policy.scope", "one of all"),
+        (
+            '[[contact_policy]]\nid = "r"\nlimit = 1\nscope = "moon"\ncalendar = "day"\n',
+            4,
+            "contact_policy.scope",
+            "one of all",
+        ),
         (
             '[[contact_policy]]\nid = "r"\nlimit = 1\nwindow_days = 1\nof = "x"\n',
             5,
@@ -160,6 +170,34 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
             "contact_policy.of",
             "no channel 'x'",
         ),
+        (RULE + 'scope = "channel"\n', 5, "contact_policy.scope", "needs an 'of'"),
+        (RULE + 'mode = "forbid"\n', 3, "contact_policy.limit", "mode 'forbid' is a limit of 0"),
+        (RULE + 'calendar = "day"\n', 5, "contact_policy.calendar", "either calendar or window"),
+        (RULE.replace("window_days = 1", 'calendar = "year"'), 4, "contact_policy.calendar", "one of day, week, month"),
+        (RULE + 'counts = "thought"\n', 5, "contact_policy.counts", "one of decided"),
+        (RULE + 'counts = "outcome"\n', 1, "contact_policy.outcome", "is needed"),
+        (RULE + 'outcome = "rejected"\n', 5, "contact_policy.outcome", "only counts"),
+        (RULE + 'effect = "pause"\n', 1, "contact_policy.pause_days", "needs pause_days"),
+        (RULE + 'effect = "block"\npause_days = 2\n', 6, "contact_policy.pause_days", "only effect"),
+        (RULE + 'zones = ["Mars/Olympus"]\n', 5, "contact_policy.zones", "no time zone 'Mars/Olympus'"),
+        (QUIET + 'end = "21:00"\n', 4, "quiet_hours.end", "start and end are the same"),
+        (QUIET, 1, "quiet_hours.end", "is needed"),
+        (QUIET + 'end = "8 am"\n', 4, "quiet_hours.end", "a time of day"),
+        (QUIET + "end = 8\n", 4, "quiet_hours.end", "a time of day"),
+        (QUIET + 'end = "08:00"\nzones = ["", "UTC"]\n', 5, "quiet_hours.zones", "no time zone ''"),
+        (QUIET + 'end = "08:00"\nchannels = ["fax"]\n', 5, "quiet_hours.channels", "no channel 'fax'"),
+        (RULE + QUIET.replace("night", "r") + 'end = "08:00"\n', 6, "quiet_hours.id", "already defined at c.toml:2"),
+        ('[[group]]\nid = "g"\nexclusive = "yes"\n', 3, "group.exclusive", "true or false"),
+        (ACTION + 'purpose = "a/b"\n', 8, "action.purpose", "without '/'"),
+        (INTENT + "weight = [{ percent = 5 }]\n", 3, "intent.weight.group", "either a group or an action"),
+        (INTENT + 'weight = [\n  { group = "g" },\n]\n', 3, "intent.weight.percent", "is needed"),
+        (
+            HEAD + INTENT + 'weight = [\n  { group = "g", percent = 1 },\n  { action = "x", percent = 1 },\n]\n',
+            9,
+            "intent.weight.action",
+            "no action 'x'",
+        ),
+        (INTENT + 'weight = [{ group = "g", percent = -101 }]\n', 3, "intent.weight.percent", "at least -100"),
     ],
 )
 def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, line: int, key: str, said: str) -> None:
@@ -182,6 +220,72 @@ def test_every_fault_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     assert list(catalogue.actions) == ["offer"]
     with pytest.raises(CatalogueError, match="and 1 more"):
         load_catalogue(tmp_path)
+
+
+def test_every_fault_of_one_entry_is_told(tmp_path: Path) -> None:
+    text = ACTION + 'value = true\nlever = "much"\ncolour = 1\n'
+    faults = read_catalogue(folder_with(tmp_path, c=text))[1]
+    assert [(f.line, f.key) for f in faults] == [(8, "action.value"), (9, "action.lever"), (10, "action.colour")]
+
+
+def test_limits_are_read_into_values(tmp_path: Path) -> None:
+    text = """
+[[contact_policy]]
+id = "after-two-refusals"
+scope = "all"
+counts = "outcome"
+outcome = "rejected"
+limit = 2
+window_days = 30
+effect = "pause"
+pause_days = 90
+class = "regulatory"
+[[contact_policy]]
+id = "weekly"
+counts = "delivered"
+limit = 3
+calendar = "week"
+zones = ["UTC"]
+[[contact_policy]]
+id = "never"
+mode = "forbid"
+[[quiet_hours]]
+id = "night"
+start = "21:30"
+end = 08:00:00
+zones = ["Europe/Berlin"]
+"""
+    catalogue = load_catalogue(folder_with(tmp_path, c=text))
+    assert catalogue.contact_rules == (
+        ContactRule(
+            "after-two-refusals",
+            "all",
+            2,
+            30 * 86_400,
+            action_class=ActionClass.REGULATORY,
+            counts="outcome",
+            outcome="rejected",
+            pause_days=90.0,
+        ),
+        ContactRule("weekly", "all", 3, 0, counts="delivered", calendar="week", zones=("UTC",)),
+        ContactRule("never", "all", 0, 0),
+    )
+    assert catalogue.quiet_hours == (QuietHours("night", 1290, 480, zones=("Europe/Berlin",)),)
+    assert catalogue.quiet_hours[0].hours == "21:30-08:00"
+
+
+def test_intents_weigh_actions_by_their_own_percent_and_their_groups(tmp_path: Path) -> None:
+    text = ACTION + INTENT + 'weight = [{ group = "g", percent = 80 }, { action = "a", percent = -30 }]\n'
+    catalogue = load_catalogue(folder_with(tmp_path, c=text))
+    assert catalogue.intents["cancel"].percents(catalogue.actions["a"]) == [80.0, -30.0]
+    assert catalogue.intents["cancel"].percents(Action("b", "g")) == [80.0]
+    assert catalogue.intents["cancel"].percents(Action("g", "a")) == []
+
+
+def test_groups_say_whether_their_actions_exclude_each_other(tmp_path: Path) -> None:
+    text = '[[group]]\nid = "one"\nexclusive = true\n[[group]]\nid = "many"\n'
+    catalogue = load_catalogue(folder_with(tmp_path, c=text))
+    assert (catalogue.groups, catalogue.exclusive_groups) == (("one", "many"), {"one"})
 
 
 def test_the_line_is_that_of_the_right_entry_though_ids_repeat_elsewhere(tmp_path: Path) -> None:

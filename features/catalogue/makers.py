@@ -1,0 +1,125 @@
+"""From one TOML table to one value of the catalogue, or a complaint that names the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from features.catalogue.entry import Entry, Wrong
+from features.catalogue.limit_makers import contact_rule, quiet_hours
+from features.catalogue.values import REPORTS, Action, Channel, ContextWeight, Group, Intent, Treatment
+from features.domain import DO_NOTHING, ActionClass, OutcomeKind
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_RESERVED = {DO_NOTHING.action: "doing nothing is always a candidate", DO_NOTHING.channel: "it is doing nothing's"}
+
+
+def make_entry(section: str, table: dict[str, Any]) -> Any:
+    """The value of one table of a section: a Channel, an Action, ... Raises Wrong."""
+    identifier = table.get("id")
+    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+        raise Wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
+    if identifier in _RESERVED:
+        raise Wrong("id", f"this id is taken: {_RESERVED[identifier]}")
+    entry = Entry(table)
+    made = MAKERS[section](identifier, entry)
+    entry.finish()
+    return made
+
+
+def _channel(identifier: str, entry: Entry) -> Channel:
+    return Channel(
+        identifier,
+        entry.take("outbound", bool, True),
+        entry.number("cost", 0.0, at_least=0.0),
+        entry.choice("reports", REPORTS, "acceptances"),
+    )
+
+
+def _group(identifier: str, entry: Entry) -> Group:
+    return Group(identifier, entry.take("name", str, ""), entry.take("exclusive", bool, False))
+
+
+def _action(identifier: str, entry: Entry) -> Action:
+    action = Action(
+        id=identifier,
+        group=entry.take("group", str, None),
+        action_class=ActionClass(entry.choice("class", tuple(ActionClass), ActionClass.MARKETING)),
+        name=entry.take("name", str, identifier),
+        value=entry.number_or_text("value", 1.0),
+        cost=entry.number("cost", 0.0, at_least=0.0),
+        lever=entry.number("lever", 0.0, at_least=-100.0),
+        outcome=entry.choice("outcome", tuple(OutcomeKind), OutcomeKind.ACCEPTED),
+        window_days=entry.number("window_days", 7.0, at_least=1e-6),
+        starts_at=entry.time("starts_at"),
+        ends_at=entry.time("ends_at"),
+        eligible=entry.take("eligible", str, "") or None,
+        applicable=entry.take("applicable", str, "") or None,
+        suitable=entry.take("suitable", str, "") or None,
+        placements=tuple(entry.items("placements", str)),
+        attributes=_attributes(entry),
+        treatments=tuple(_treatment(one) for one in entry.items("treatment", dict)),
+        purpose=entry.take("purpose", str, "") or None,
+    )
+    if action.starts_at is not None and action.ends_at is not None and action.starts_at >= action.ends_at:
+        raise Wrong("ends_at", "the action ends before it starts")
+    if action.purpose is not None and ("/" in action.purpose or "*" in action.purpose):
+        raise Wrong("purpose", "a name without '/' and '*', as consents have it before the channel")
+    if len({t.channel for t in action.treatments}) != len(action.treatments):
+        raise Wrong("treatment", "two treatments for one channel")
+    return action
+
+
+def _attributes(entry: Entry) -> dict[str, Any]:
+    attributes: dict[str, Any] = entry.take("attributes", dict, {})
+    for name, value in attributes.items():
+        if not isinstance(value, str | int | float | bool):
+            raise Wrong(f"attributes.{name}", f"must be text, a number, true or false, not {value!r}")
+    return attributes
+
+
+def _treatment(values: dict[str, Any]) -> Treatment:
+    entry = Entry(values)
+    try:
+        treatment = Treatment(
+            entry.take("channel", str, None),
+            entry.take("content", str, "") or None,
+            entry.number("cost", 0.0, at_least=0.0),
+        )
+        entry.finish()
+    except Wrong as wrong:
+        raise Wrong(f"treatment.{wrong.key}", wrong.message) from wrong
+    return treatment
+
+
+def _intent(identifier: str, entry: Entry) -> Intent:
+    return Intent(identifier, tuple(_weight(one) for one in entry.items("weight", dict)))
+
+
+def _weight(values: dict[str, Any]) -> ContextWeight:
+    """`{ group = "retention", percent = 80 }`, or the same with `action`."""
+    entry = Entry(values)
+    try:
+        named = [(scope, entry.take(scope, str, "")) for scope in ("group", "action")]
+        given = [(scope, of) for scope, of in named if of]
+        if len(given) != 1:
+            raise Wrong("group", "give either a group or an action")
+        if "percent" not in values:
+            raise Wrong("percent", "is needed")
+        weight = ContextWeight(*given[0], entry.number("percent", 0.0, at_least=-100.0))
+        entry.finish()
+    except Wrong as wrong:
+        raise Wrong(f"weight.{wrong.key}", wrong.message) from wrong
+    return weight
+
+
+#: Section of a catalogue file -> what makes one of its tables a value.
+MAKERS: Mapping[str, Callable[[str, Entry], Any]] = {
+    "channel": _channel,
+    "group": _group,
+    "action": _action,
+    "contact_policy": contact_rule,
+    "quiet_hours": quiet_hours,
+    "intent": _intent,
+}
