@@ -225,6 +225,20 @@ def test_more_rows_than_a_batch_are_all_taken(shop: Workshop) -> None:
     assert sum(heard) == planned_bytes(load_mapping(str(shop.folder / "m.toml")), shop.source)
 
 
+def test_an_import_that_was_interrupted_is_completed_by_running_it_again(shop: Workshop) -> None:
+    shop.write("log.jsonl", [log(n) for n in range(12_000)])
+
+    def pull_the_plug(_file: str, _read: int) -> None:
+        if shop.ledger.count("events"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.run(EVENTS, watch=pull_the_plug)
+    written = shop.ledger.count("events")
+    assert 0 < written < 12_000
+    assert shop.run(EVENTS).tallies["event"] == Tally(12_000, 12_000 - written, written, 0)
+
+
 # -- the source --------------------------------------------------------------------------------------------------------
 
 
