@@ -121,7 +121,7 @@ class Candidate:
     """An arm considered in a decision, and what became of it. `removal` is None for a survivor.
 
     For survivors: `priority` = p_accept x context_weight x action_value x lever - contact_cost (money), where a factor
-    that is None counts as 1, and `probability` of being drawn first.
+    that is None counts as 1; `deviation`, one standard deviation of it; and `probability` of being drawn first.
     """
 
     arm: str
@@ -134,6 +134,7 @@ class Candidate:
     contact_cost: float = 0.0
     priority: float | None = None
     probability: float = 0.0
+    deviation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ class Candidates:
     contact_cost: Sequence[float]
     priority: Sequence[float]
     probability: Sequence[float]
+    #: Empty in records from before it was kept.
+    deviation: Sequence[float] = ()
 
     def __len__(self) -> int:
         return len(self.arms)
@@ -176,6 +179,7 @@ class Candidates:
                 self.contact_cost[survivor],
                 self.priority[survivor],
                 self.probability[survivor],
+                self.deviation[survivor] if self.deviation else None,
             )
             survivor += 1
 

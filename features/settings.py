@@ -43,8 +43,22 @@ class Settings:
     holdout_share: float = 0.05
     #: Salt of every assignment: changing it reshuffles all groups.
     assignment_salt: str = "segue"
-    #: Share of decisions spent on exploration.
+    #: How the arm is drawn: uniform, epsilon-greedy, softmax, squarecb or thompson; see `training.policies`.
+    policy: str = "epsilon-greedy"
+    #: epsilon-greedy: share of draws spread over all allowed arms.
     epsilon: float = 0.1
+    #: softmax: the gap, as a share of the largest value, at which an arm is drawn 2.7 times less often than the best.
+    temperature: float = 0.1
+    #: squarecb: how strongly the gap to the best, as a share of the largest value, tells against an arm.
+    gamma: float = 1_000.0
+    #: Least probability of every allowed arm; 1 / n where that is less.
+    probability_floor: float = 0.0
+    #: Share of decisions that may explore; the rest take the best arm.
+    exploration_share: float = 1.0
+    #: An arm learned from fewer times than this holds at most a share that grows with them; 0 for no such ramp.
+    new_arm_ramp: int = 0
+    #: The share at which a new arm starts.
+    new_arm_share: float = 0.05
     #: How far ahead churn and conversion look; 0 chooses from the history at hand.
     horizon_days: int = 0
     #: How long the learner and the refresher sleep between rounds.

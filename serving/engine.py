@@ -13,7 +13,7 @@ import numpy as np
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Candidates, Decision, Item, Removal, Scalar, Versions
 from serving.assignment import Layer
-from serving.exploration import Draw, draw_slate
+from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
 from serving.funnel import funnel
 from serving.request import Knowledge, Request
@@ -89,9 +89,9 @@ def _choose(
     rows = np.array([row for row, removal in enumerate(removals) if removal is None])
     scores = score(strategy, knowledge.features, rows, scope)
     nothing = int(np.searchsorted(rows, strategy.nothing))
-    draws, shares = draw_slate(
-        strategy.policy, scores.priority, strategy.action_numbers[rows], nothing, request.limit, key
-    )
+    caps = None if strategy.caps is None else strategy.caps[rows]
+    survivors = Survivors(scores.priority, scores.deviation, strategy.action_numbers[rows], nothing, caps)
+    draws, shares = draw_slate(strategy.policy, survivors, request.limit, key)
     items = tuple(_item(rank, one, int(rows[one.index]), scores, strategy, now) for rank, one in enumerate(draws, 1))
     return _candidates(strategy, removals, scores, shares), items
 
@@ -121,6 +121,7 @@ def _candidates(
         contact_cost=scores.contact_cost.tolist(),
         priority=scores.priority.tolist(),
         probability=shares.tolist(),
+        deviation=scores.deviation.tolist(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Drawing from the survivors: the policy's distribution, and a keyed draw that anyone can repeat.
+"""Drawing from the survivors: the explorer's distribution, and a keyed draw that anyone can repeat.
 
 Survivors come sorted by key, so the order of a catalogue cannot matter. Nothing re-ranks after the draw: the
 probability stated is the probability with which the arm was chosen.
@@ -7,20 +7,31 @@ probability stated is the probability with which the arm was chosen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from serving.assignment import uniform
+from training.explorer import Explorer
 
 
-class Policy(Protocol):
-    """From values to probabilities; see `training.bandit`."""
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """The arms that may be drawn, one number each in every column, shape (n,)."""
 
-    @property
-    def name(self) -> str: ...
+    #: Priority in money, and one standard deviation of it.
+    values: np.ndarray
+    deviations: np.ndarray
+    #: Arms with the same number exclude each other: those of one action, or of one exclusive group.
+    exclusion: np.ndarray
+    #: The row of DO_NOTHING.
+    nothing: int
+    #: Most that each may hold; None where nothing is limited.
+    caps: np.ndarray | None = None
 
-    def probabilities(self, values: np.ndarray) -> np.ndarray: ...
+    def shares(self, explorer: Explorer, left: np.ndarray) -> np.ndarray:
+        """(len(left),) probability of each of the rows left to be drawn next."""
+        caps = None if self.caps is None else self.caps[left]
+        return explorer.probabilities(self.values[left], self.deviations[left], caps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +51,26 @@ def pick(probabilities: np.ndarray, point: float) -> int:
 
 
 def draw_slate(
-    policy: Policy, values: np.ndarray, actions: np.ndarray, nothing: int, limit: int, key: tuple[object, ...]
+    explorer: Explorer, survivors: Survivors, limit: int, key: tuple[object, ...]
 ) -> tuple[list[Draw], np.ndarray]:
     """(draws for up to `limit` places, first place's distribution, shape (n,)).
 
-    `values` (n,) in money; `actions` (n,) numbers the action of each survivor; `nothing` is the index of DO_NOTHING.
-    Places are filled one after another without the actions already taken, each with its probability given the places
-    before. DO_NOTHING ends the slate: in first place it is the answer, later it means no more places.
+    Places are filled one after another without the arms that those before exclude, each with its probability given
+    the places before. DO_NOTHING ends the slate: in first place it is the answer, later it means no more places.
     """
-    left = np.arange(len(values))
+    left = np.arange(len(survivors.values))
     draws: list[Draw] = []
     first = np.empty(0)
     for rank in range(1, limit + 1):
-        shares = policy.probabilities(values[left])
+        shares = survivors.shares(explorer, left)
         if rank == 1:
             first = shares
         place = pick(shares, uniform(*key, rank))
         index = int(left[place])
-        if index == nothing and draws:
+        if index == survivors.nothing and draws:
             break
         draws.append(Draw(index, float(shares[place])))
-        if index == nothing:
+        if index == survivors.nothing:
             break
-        left = left[actions[left] != actions[index]]
+        left = left[survivors.exclusion[left] != survivors.exclusion[index]]
     return draws, first

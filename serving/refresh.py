@@ -14,8 +14,9 @@ from features.settings import Settings
 from features.store import FeatureStore
 from serving.expressions import compile_catalogue
 from serving.strategy import EMPTY_STRATEGY, Strategy
-from training.bandit import EpsilonGreedy, PolicySnapshot
+from training.bandit import PolicySnapshot
 from training.bundle import Bundle, champion, load_bundle
+from training.explorer import make_explorer
 from training.learner import latest_snapshot
 
 log = logging.getLogger("segue.refresh")
@@ -26,6 +27,7 @@ class Live:
 
     def __init__(self, settings: Settings, ledger: Ledger, open_features: Callable[[], FeatureStore | None]) -> None:
         self._settings = settings
+        self._explorer = make_explorer(settings)
         self._ledger = ledger
         self._open_features = open_features
         self._seen: dict[str, object] = {}
@@ -49,7 +51,7 @@ class Live:
             # Learned on another bundle's predictions: not a correction of this one's.
             snapshot = PolicySnapshot(snapshot.number, self._bundle.bundle_id)
         if any(news) or snapshot.number != self.strategy.snapshot.number:
-            self.strategy = Strategy(self._compiled, self._bundle, snapshot, EpsilonGreedy(self._settings.epsilon))
+            self.strategy = Strategy(self._compiled, self._bundle, snapshot, self._explorer)
             return True
         return False
 

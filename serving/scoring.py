@@ -24,6 +24,8 @@ class Scores:
     lever: np.ndarray
     contact_cost: np.ndarray
     priority: np.ndarray
+    #: One posterior standard deviation of the priority, in money; 0 for DO_NOTHING.
+    deviation: np.ndarray
 
 
 def score(strategy: Strategy, features: Mapping[str, float | None], rows: np.ndarray, scope: Scope) -> Scores:
@@ -35,7 +37,10 @@ def score(strategy: Strategy, features: Mapping[str, float | None], rows: np.nda
     value = _values(strategy, scope)[rows]
     weight = np.ones(len(rows))
     lever, cost = strategy.levers[rows], strategy.costs[rows]
-    return Scores(p_model, p_accept, value, weight, lever, cost, priorities(p_accept, weight, value, lever, cost))
+    priority = priorities(p_accept, weight, value, lever, cost)
+    # A cost is known: the deviation of P alone, in money.
+    spread = priorities(p_model * strategy.ratio_deviations[rows], weight, value, lever, np.zeros(len(rows)))
+    return Scores(p_model, p_accept, value, weight, lever, cost, priority, np.abs(spread))
 
 
 def _values(strategy: Strategy, scope: Scope) -> np.ndarray:

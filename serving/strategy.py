@@ -14,10 +14,11 @@ import numpy as np
 from features.catalogue import EMPTY_CATALOGUE, Catalogue
 from features.domain import DO_NOTHING, Arm
 from serving.arbitration import factor
-from serving.exploration import Policy
 from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
-from training.bandit import EpsilonGreedy, PolicySnapshot
+from training.bandit import PolicySnapshot
 from training.bundle import Bundle
+from training.explorer import Explorer
+from training.policies import EpsilonGreedy
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
@@ -30,7 +31,7 @@ class Strategy:
     compiled: CompiledCatalogue
     bundle: Bundle | None
     snapshot: PolicySnapshot
-    policy: Policy
+    policy: Explorer
 
     @property
     def catalogue(self) -> Catalogue:
@@ -96,6 +97,16 @@ class Strategy:
         return np.array([self.snapshot.ratio(key) for key in self.keys])
 
     @cached_property
+    def ratio_deviations(self) -> np.ndarray:
+        """(arms,) one standard deviation of what was learned."""
+        return np.array([self.snapshot.deviation(key) for key in self.keys])
+
+    @cached_property
+    def caps(self) -> np.ndarray | None:
+        """(arms,) most that an arm may hold while it is new, None where nothing limits it. Doing nothing has no cap."""
+        return self.policy.caps(np.array([self.snapshot.count(key) for key in self.keys]), self.nothing)
+
+    @cached_property
     def valued_by_expression(self) -> Mapping[str, Expression]:
         """The actions whose value is an expression."""
         return {a: e.value for a, e in self.compiled.expressions.items() if e.value is not None}
@@ -135,4 +146,4 @@ def _fixed_value(catalogue: Catalogue, arm: Arm) -> float:
     return np.nan if isinstance(value, str) else value
 
 
-EMPTY_STRATEGY = Strategy(compile_catalogue(EMPTY_CATALOGUE, ())[0], None, PolicySnapshot(), EpsilonGreedy())
+EMPTY_STRATEGY = Strategy(compile_catalogue(EMPTY_CATALOGUE, ())[0], None, PolicySnapshot(), Explorer(EpsilonGreedy()))

@@ -1,19 +1,20 @@
-"""Policies: from the values of the allowed arms to a probability for each, and what they learn from rewards.
+"""What policies learn from rewards: by how much the models' predictions are to be corrected, and how surely.
 
 What is learned is a correction of the propensity model, arm by arm, as sufficient statistics that add: accepts seen and
 accepts expected. With a Gamma(k, k) prior on the ratio of true to predicted acceptance (mean 1), and accepts taken as
-Poisson with mean ratio x expected, the posterior mean is (k + accepts) / (k + expected); Gelman et al., Bayesian Data
+Poisson with mean ratio x expected, the posterior is Gamma(k + accepts, k + expected), with mean
+(k + accepts) / (k + expected) and standard deviation sqrt(k + accepts) / (k + expected); Gelman et al., Bayesian Data
 Analysis, 3rd ed., section 2.6. An arm nobody has tried keeps exactly the model's prediction.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-import numpy as np
 
 #: Fixed point of the sums: whole millionths, so that addition is exact in any order.
 UNIT = 1_000_000
@@ -46,6 +47,14 @@ class ArmStatistics:
         """Posterior mean of true over predicted acceptance."""
         return (PRIOR_ACCEPTS + self.accepts_units / UNIT) / (PRIOR_ACCEPTS + self.expected_units / UNIT)
 
+    @property
+    def deviation(self) -> float:
+        """Posterior standard deviation of the same."""
+        return math.sqrt(PRIOR_ACCEPTS + self.accepts_units / UNIT) / (PRIOR_ACCEPTS + self.expected_units / UNIT)
+
+
+_NEVER_TRIED = ArmStatistics()
+
 
 @dataclass(frozen=True, slots=True)
 class PolicySnapshot:
@@ -63,6 +72,18 @@ class PolicySnapshot:
         statistics = self.arms.get(arm_key)
         return 1.0 if statistics is None else statistics.ratio
 
+    def deviation(self, arm_key: str) -> float:
+        """One standard deviation of that ratio; the prior's for an arm never tried.
+
+        >>> round(PolicySnapshot().deviation("upgrade@email"), 4)
+        0.7071
+        """
+        return self.arms.get(arm_key, _NEVER_TRIED).deviation
+
+    def count(self, arm_key: str) -> int:
+        """How often an arm was learned from."""
+        return self.arms.get(arm_key, _NEVER_TRIED).count
+
     def learned(self, contributions: Mapping[str, ArmStatistics]) -> PolicySnapshot:
         """The next snapshot, with these added."""
         arms = dict(self.arms)
@@ -79,25 +100,3 @@ class PolicySnapshot:
         content: dict[str, Any] = msgspec.json.decode(text)
         arms = {key: ArmStatistics(*row) for key, row in content["arms"].items()}
         return PolicySnapshot(content["number"], content["bundle"], arms)
-
-
-@dataclass(frozen=True, slots=True)
-class EpsilonGreedy:
-    """The best arm, except for a share `epsilon` of draws spread evenly over all (Sutton and Barto, section 2.2)."""
-
-    epsilon: float = 0.1
-
-    @property
-    def name(self) -> str:
-        return f"epsilon-greedy-{self.epsilon:g}"
-
-    def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """(n,) values in money -> (n,) probabilities that sum to 1, each at least epsilon / n. Ties: the first wins.
-
-        >>> EpsilonGreedy(0.2).probabilities(np.array([1.0, 3.0]))
-        array([0.1, 0.9])
-        """
-        n = len(values)
-        share = np.full(n, self.epsilon / n)
-        share[int(np.argmax(values))] += 1.0 - self.epsilon
-        return share

@@ -17,7 +17,9 @@ from serving.engine import decide
 from serving.expressions import compile_catalogue
 from serving.request import Knowledge, Request
 from serving.strategy import P_WITHOUT_MODEL, Strategy
-from training.bandit import ArmStatistics, EpsilonGreedy, PolicySnapshot
+from training.bandit import ArmStatistics, PolicySnapshot
+from training.explorer import Explorer
+from training.policies import EpsilonGreedy
 
 NOW = parse_time("2026-03-01T12:00:00Z")
 CATALOGUE = """
@@ -70,7 +72,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def strategy(catalogue: Catalogue) -> Strategy:
     compiled, faults = compile_catalogue(catalogue, ("tenure_days",))
     assert faults == []
-    return Strategy(compiled, None, PolicySnapshot(), EpsilonGreedy(0.1))
+    return Strategy(compiled, None, PolicySnapshot(), Explorer(EpsilonGreedy(0.1)))
 
 
 ANNA = Knowledge(Customer("anna", consents={"email": "granted"}), {"tenure_days": 100.0})
@@ -222,7 +224,7 @@ def test_what_was_learned_changes_the_priority_and_the_draw(strategy: Strategy) 
 
 def test_an_empty_catalogue_is_a_result(tmp_path: Path) -> None:
     compiled, _ = compile_catalogue(load_catalogue(tmp_path), ())
-    decision = ask(Strategy(compiled, None, PolicySnapshot(), EpsilonGreedy()))
+    decision = ask(Strategy(compiled, None, PolicySnapshot(), Explorer(EpsilonGreedy())))
     assert (decision.result, decision.reason) == ("do_nothing", "empty_catalogue")
 
 
