@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from features.catalogue.reader import load_catalogue
-from features.catalogue.values import Action, Channel
+from features.catalogue.values import Action, Channel, Group
 from features.clock import to_datetime
 
 
@@ -17,20 +17,20 @@ def write_catalogue(
     folder: Path,
     file_name: str,
     channels: Iterable[Channel],
-    groups: Mapping[str, str],
+    groups: Iterable[Group],
     actions: Iterable[Action],
     heading: str = "",
 ) -> dict[str, int]:
     """Adds to a catalogue folder the entries whose ids it does not have yet, at the end of `file_name`.
 
-    What is there stays as it is: people edit these files. `groups` maps id to name; `heading` becomes the comment at
-    the top of a new file. New entries stand in order of their ids, so that equal entries give equal bytes. Returns how
-    many were added, by section. Raises CatalogueError where the folder has faults already.
+    What is there stays as it is: people edit these files. `heading` becomes the comment at the top of a new file. New
+    entries stand in order of their ids, so that equal entries give equal bytes. Returns how many were added, by
+    section. Raises CatalogueError where the folder has faults already.
     """
     there = load_catalogue(folder)
     new = {
         "channel": [_channel(c) for c in sorted(channels, key=lambda c: c.id) if c.id not in there.channels],
-        "group": [{"id": group, "name": groups[group]} for group in sorted(groups) if group not in there.groups],
+        "group": [_group(g) for g in sorted(groups, key=lambda g: g.id) if g.id not in there.groups],
         "action": [_action(a) for a in sorted(actions, key=lambda a: a.id) if a.id not in there.actions],
     }
     tables = [_table(section, values) for section, entries in new.items() for values in entries]
@@ -59,6 +59,10 @@ def _table(section: str, values: dict[str, Any]) -> str:
 
 def _channel(channel: Channel) -> dict[str, Any]:
     return {"id": channel.id, "outbound": channel.outbound, "cost": channel.cost, "reports": channel.reports}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"id": group.id, "name": group.name or group.id} | ({"exclusive": True} if group.exclusive else {})
 
 
 def _action(action: Action) -> dict[str, Any]:

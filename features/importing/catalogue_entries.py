@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from features.catalogue import Action, Catalogue, load_catalogue, make_entry, write_catalogue
+from features.catalogue import Action, Catalogue, Group, load_catalogue, make_entry, write_catalogue
 from features.catalogue.entry import Wrong
 from features.clock import format_time
 from features.errors import MappingError
@@ -31,7 +31,7 @@ class CatalogueEntries:
         made = {section: [make_entry(section, t) for t in tables] for section, tables in mapping.entries.items()}
         self._channels = {channel.id: channel for channel in made["channel"]}
         self._known_channels = {*self._channels, *there.channels}
-        self._groups = {table["id"]: table.get("name", table["id"]) for table in mapping.entries["group"]}
+        self._groups = {group.id: group for group in made["group"]}
         self._actions: dict[str, Action] = {}
         self._rows = 0
         for action in made["action"]:
@@ -50,7 +50,7 @@ class CatalogueEntries:
                 raise BadValue(f"channels: no channel {treatment.channel!r}; add a [[channel]] to the mapping")
         if self._actions.setdefault(action.id, action) != action:
             raise BadValue(f"id: another row has made a different action {action.id!r}")
-        self._groups.setdefault(action.group, action.group)
+        self._groups.setdefault(action.group, Group(action.group))
         self._rows += 1
 
     def write(self, folder: Path) -> dict[str, Tally]:
@@ -59,7 +59,7 @@ class CatalogueEntries:
             folder,
             f"{self._mapping.name}.toml",
             self._channels.values(),
-            self._groups,
+            self._groups.values(),
             self._actions.values(),
             _HEADING.format(name=self._mapping.name, about=self._mapping.about),
         )

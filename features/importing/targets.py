@@ -50,6 +50,7 @@ TARGETS: Mapping[str, Target] = {
             "eligible": TEXT,
             "applicable": TEXT,
             "suitable": TEXT,
+            "purpose": TEXT,
             "channels": NAMES,
             "placements": NAMES,
             "content": TEXT,

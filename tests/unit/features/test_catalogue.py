@@ -13,6 +13,7 @@ from features.catalogue import (
     Action,
     Channel,
     ContactRule,
+    Group,
     QuietHours,
     Treatment,
     load_catalogue,
@@ -296,18 +297,23 @@ def test_the_line_is_that_of_the_right_entry_though_ids_repeat_elsewhere(tmp_pat
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     catalogue = load_catalogue(folder_with(tmp_path, all=GOOD))
     assert write_catalogue(
-        tmp_path / "o", "x.toml", catalogue.channels.values(), {"sell": "Sell"}, [*catalogue.actions.values()]
+        tmp_path / "o",
+        "x.toml",
+        catalogue.channels.values(),
+        [Group("sell", "Sell", exclusive=True)],
+        [*catalogue.actions.values()],
     )
     again = load_catalogue(tmp_path / "o")
     assert (again.channels, again.groups, again.actions) == (catalogue.channels, catalogue.groups, catalogue.actions)
+    assert again.exclusive_groups == {"sell"}
 
 
 def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
     action = Action("a", "g", treatments=(Treatment("c"),))
-    added = write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    added = write_catalogue(tmp_path, "x.toml", [Channel("c")], [Group("g", "G")], [action], "Two\nlines")
     assert added == {"channel": 1, "group": 1, "action": 1}
     before = (tmp_path / "x.toml").stat()
-    again = write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [action], "Two\nlines")
+    again = write_catalogue(tmp_path, "x.toml", [Channel("c")], [Group("g", "G")], [action], "Two\nlines")
     assert again == {"channel": 0, "group": 0, "action": 0}
     assert (tmp_path / "x.toml").stat() == before
     assert (tmp_path / "x.toml").read_text().startswith("# Two\n# lines\n\n[[channel]]")
@@ -315,12 +321,12 @@ def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
 
 
 def test_writing_adds_what_is_missing_and_keeps_what_people_edited(tmp_path: Path) -> None:
-    write_catalogue(tmp_path, "x.toml", [Channel("c")], {"g": "G"}, [Action("a", "g")])
+    write_catalogue(tmp_path, "x.toml", [Channel("c")], [Group("g", "G")], [Action("a", "g")])
     file = tmp_path / "x.toml"
     file.write_text(file.read_text().replace("value = 1.0", "value = 9.0  # said the product team"))
     (tmp_path / "other.toml").write_text('[[channel]]\nid = "d"\n')
     added = write_catalogue(
-        tmp_path, "x.toml", [Channel("c"), Channel("d")], {"g": "G"}, [Action("a", "g"), Action("b", "g")]
+        tmp_path, "x.toml", [Channel("c"), Channel("d")], [Group("g", "G")], [Action("a", "g"), Action("b", "g")]
     )
     assert added == {"channel": 0, "group": 0, "action": 1}
     assert "said the product team" in file.read_text()
@@ -330,7 +336,7 @@ def test_writing_adds_what_is_missing_and_keeps_what_people_edited(tmp_path: Pat
 def test_nothing_is_written_into_a_catalogue_with_faults(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text("[[channel\n")
     with pytest.raises(CatalogueError, match=r"x\.toml:1"):
-        write_catalogue(tmp_path, "y.toml", [Channel("c")], {}, [])
+        write_catalogue(tmp_path, "y.toml", [Channel("c")], [], [])
     assert not (tmp_path / "y.toml").exists()
 
 
@@ -350,6 +356,6 @@ def test_any_entry_survives_the_file_in_any_order(
     folder = tmp_path_factory.mktemp("catalogue")
     treatments = (Treatment("web", content), Treatment("mail"))
     actions = [Action(i, "g", name=name, value=value, attributes=attributes, treatments=treatments) for i in order]
-    write_catalogue(folder, "x.toml", [Channel("web", False), Channel("mail")], {"g": name}, actions)
+    write_catalogue(folder, "x.toml", [Channel("web", False), Channel("mail")], [Group("g", name)], actions)
     assert load_catalogue(folder).actions == {action.id: action for action in actions}
     assert list(load_catalogue(folder).actions) == ["a", "b", "c"]

@@ -352,6 +352,7 @@ outbound = false
 [[group]]
 id = "g"
 name = "The group"
+exclusive = true
 [[action]]
 from = "offers"
 id = "name"
@@ -360,6 +361,7 @@ value = "value"
 window_days = "days"
 starts_at = "start"
 channels = "on"
+purpose = { constant = "offers" }
 content = { text = "{name}/{channel}" }
 attributes.days = "days"
 """
@@ -375,7 +377,8 @@ def test_rows_become_actions_of_the_homes_catalogue(shop: Workshop) -> None:
     assert report.tallies == {"channel": Tally(2, 2, 0, 0), "group": Tally(2, 2, 0, 0), "action": Tally(2, 2, 0, 0)}
     catalogue = load_catalogue(shop.settings.catalogue_folder)
     a, b = catalogue.actions["a"], catalogue.actions["b"]
-    assert list(catalogue.groups) == ["g", "h"]
+    assert (list(catalogue.groups), catalogue.exclusive_groups) == (["g", "h"], {"g"})
+    assert b.purpose == "offers"
     assert (a.group, a.value, b.value, b.window_days) == ("h", "1.0 + score.churn", 2.0, 3.0)
     assert (b.starts_at, b.attributes) == (parse_time("2026-01-01"), {"days": 3})
     assert catalogue.treatment(Arm("b", "web")).content == "b/web"
