@@ -44,6 +44,8 @@ class OutcomeKind(StrEnum):
     IGNORED = "ignored"
     OPTED_OUT = "opted_out"
     COMPLAINED = "complained"
+    #: Not the customer's doing: the contact could not be delivered.
+    FAILED = "failed"
 
 
 #: Event types that feature SQL counts by name; any other type is stored and counted as activity only when listed here.
@@ -69,13 +71,18 @@ DO_NOTHING = Arm("do_nothing", "none")
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """The person decided about. `consents` maps a channel id to granted | denied; a channel left out is unknown."""
+    """The person decided about.
+
+    `consents` maps a channel, or `purpose/channel`, to granted | denied | revoked, with `@` and a time where that ends;
+    what is left out is unknown (`serving.consent`). `suppressed` is why the customer is on the suppression list.
+    """
 
     customer_id: str
     created_at: int | None = None
     zone: str | None = None
     consents: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    suppressed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,8 @@ class Removal:
     rule: str
     seen: Scalar = None
     limit: Scalar = None
+    #: When it would be over, where only time stands in the way and that is known.
+    opens_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

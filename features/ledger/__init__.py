@@ -1,17 +1,28 @@
 """The ledger: the one durable record of events, customers, decisions, outcomes, reservations, and what was learned."""
 
 from features.ledger.arrow import read_arrow
-from features.ledger.records import Appended, BeforeDecision, ContactSlot, LearnableItem, StoredAnswer, StoredDecision
+from features.ledger.records import (
+    Appended,
+    BeforeDecision,
+    ContactSlot,
+    Heard,
+    LearnableItem,
+    StoredAnswer,
+    StoredDecision,
+    Suppression,
+)
 from features.ledger.store import Ledger, open_ledger
 
 __all__ = [
     "Appended",
     "BeforeDecision",
     "ContactSlot",
+    "Heard",
     "LearnableItem",
     "Ledger",
     "StoredAnswer",
     "StoredDecision",
+    "Suppression",
     "open_ledger",
     "read_arrow",
 ]

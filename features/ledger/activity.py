@@ -9,6 +9,7 @@ from sqlalchemy import Engine, func, select
 from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
+from features.ledger.contacts import not_heard_yet, take_effect
 from features.ledger.records import Appended, customer_of, customer_row, event_row, outcome_row
 
 #: What customers did and what was done for them, each in the order it was written.
@@ -34,7 +35,11 @@ class Activity:
 
     def customer(self, customer_id: str) -> Customer | None:
         with database.reading(self._engine) as connection:
-            row = connection.execute(select(t.customers).where(t.customers.c.customer_id == customer_id)).first()
+            row = connection.execute(
+                select(t.customers, t.suppressions.c.reason.label("suppressed"))
+                .outerjoin(t.suppressions, t.suppressions.c.customer_id == t.customers.c.customer_id)
+                .where(t.customers.c.customer_id == customer_id)
+            ).first()
         return None if row is None else customer_of(row)
 
     def customer_ids(self, limit: int | None = None) -> list[str]:
@@ -58,11 +63,17 @@ class Activity:
         return Appended(accepted, len(given) - accepted)
 
     def append_outcomes(self, outcomes: Iterable[Outcome], recorded_at: int) -> Appended:
-        """Appends outcomes; an `outcome_id` already there changes nothing."""
-        rows = [outcome_row(outcome, recorded_at) for outcome in outcomes]
+        """Appends outcomes; an `outcome_id` already there changes nothing.
+
+        What they mean for contacts takes effect with them: see `contacts.take_effect`.
+        """
+        given = list(outcomes)
+        rows = [outcome_row(outcome, recorded_at) for outcome in given]
         with database.writing(self._engine) as connection:
             database.share_log(connection)
+            opted_out = not_heard_yet(connection, given)
             accepted = database.insert_new(connection, t.outcomes, rows)
+            take_effect(connection, given, opted_out)
         return Appended(accepted, len(rows) - accepted)
 
     def touched_after(self, positions: Mapping[str, int], limit: int) -> tuple[dict[str, int], list[str]]:

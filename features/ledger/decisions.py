@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, select
 
 from features.domain import DO_NOTHING, Decision
 from features.errors import Conflict, NotFound
@@ -40,10 +40,15 @@ class Decisions:
         with short_transaction(self._engine, write=False) as cursor:
             return self._path.answer(cursor, request_id)
 
-    def before_decision(self, request_id: str, customer_id: str, since: int) -> BeforeDecision:
-        """What a decision has to know: an earlier answer, the customer, and contacts reserved since then."""
+    def before_decision(
+        self, request_id: str, customer_id: str, since: int, heard_since: int | None = None
+    ) -> BeforeDecision:
+        """What a decision has to know: an earlier answer, the customer, and contacts reserved since then.
+
+        With `heard_since` also the outcomes since then; they cost a statement more.
+        """
         with short_transaction(self._engine, write=False) as cursor:
-            return self._path.before(cursor, request_id, customer_id, since)
+            return self._path.before(cursor, request_id, customer_id, since, heard_since)
 
     def append_decision(
         self,
@@ -147,29 +152,3 @@ class Decisions:
                 )
                 found.update({(r.decision_id, r.rank): (r.customer_id, r.action, r.decided_at) for r in rows})
         return found
-
-    def mark_shown(self, decision_id: str, rank: int, shown_at: int) -> None:
-        """The item was displayed or delivered: its reservation is committed. Raises NotFound; twice changes nothing."""
-        i, r = t.decision_items.c, t.reservations.c
-        with database.writing(self._engine) as connection:
-            changed = connection.execute(
-                update(t.decision_items)
-                .where(i.decision_id == decision_id, i.rank == rank)
-                .values(shown_at=func.coalesce(i.shown_at, shown_at))
-            )
-            if changed.rowcount != 1:
-                raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
-            connection.execute(
-                update(t.reservations)
-                .where(r.decision_id == decision_id, r.rank == rank, r.state == "reserved")
-                .values(state="committed")
-            )
-
-    def release_expired(self, now: int) -> int:
-        """Releases every slot that was reserved, never shown, and has expired. Returns how many."""
-        r = t.reservations.c
-        with database.writing(self._engine) as connection:
-            result = connection.execute(
-                update(t.reservations).where(r.state == "reserved", r.expires_at <= now).values(state="released")
-            )
-        return max(0, result.rowcount)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, bindparam, func, select, update
+from sqlalchemy import Engine, and_, bindparam, func, select, update
 
 from features.domain import Arm, Customer
 from features.errors import ContactTaken
 from features.ledger import tables as t
 from features.ledger.engine import LOG_LOCK
 from features.ledger.prepared import Prepared
-from features.ledger.records import BeforeDecision, ContactSlot, StoredAnswer
+from features.ledger.records import BeforeDecision, ContactSlot, Heard, StoredAnswer
 
 _decode = msgspec.json.decode
 _SLOT = ("action", "channel", "action_group", "action_class", "reserved_at", "expires_at", "state")
@@ -31,14 +31,17 @@ class DecisionPath:
     """The prepared statements, made once for an engine."""
 
     def __init__(self, engine: Engine) -> None:
-        d, c, r = t.decisions.c, t.customers.c, t.reservations.c
+        d, c, r, i = t.decisions.c, t.customers.c, t.reservations.c, t.decision_items.c
         self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
         answers = select(d.request_hash, d.answer).where(d.request_id == bindparam("request_id"))
         self._answer = Prepared(engine, answers)
-        columns = (c.created_at, c.zone, c.consents, c.attributes, c.contact_version)
-        self._customer = Prepared(engine, select(*columns).where(c.customer_id == bindparam("customer")))
+        columns = (c.created_at, c.zone, c.consents, c.attributes, t.suppressions.c.reason, c.contact_version)
+        customer = select(*columns).outerjoin(t.suppressions, t.suppressions.c.customer_id == c.customer_id)
+        self._customer = Prepared(engine, customer.where(c.customer_id == bindparam("customer")))
+        self._heard = Prepared(engine, _heard())
         slots = (
-            select(*(r[name] for name in _SLOT))
+            select(*(r[name] for name in _SLOT), r.decision_id, r.rank, i.shown_at)
+            .outerjoin(t.decision_items, and_(i.decision_id == r.decision_id, i.rank == r.rank))
             .where(r.customer_id == bindparam("customer"), r.reserved_at >= bindparam("since"))
             .where(r.state != bindparam("released"))
             .order_by(r.reserved_at)
@@ -62,7 +65,9 @@ class DecisionPath:
         row = self._answer.run(cursor, {"request_id": request_id}).fetchone()
         return None if row is None else StoredAnswer(row[0], bytes(row[1] or b""))
 
-    def before(self, cursor: Any, request_id: str, customer_id: str, since: int) -> BeforeDecision:
+    def before(
+        self, cursor: Any, request_id: str, customer_id: str, since: int, heard_since: int | None
+    ) -> BeforeDecision:
         """Reads the customer with the contact version first and the contacts after, so that one in between shows."""
         answered = self.answer(cursor, request_id)
         if answered is not None:
@@ -70,10 +75,19 @@ class DecisionPath:
         row = self._customer.run(cursor, {"customer": customer_id}).fetchone()
         if row is None:
             return BeforeDecision(None, None)
-        customer = Customer(customer_id, row[0], row[1], _decode(row[2]), _decode(row[3]))
+        customer = Customer(customer_id, row[0], row[1], _decode(row[2]), _decode(row[3]), row[4])
         wanted = {"customer": customer_id, "since": since, "released": "released"}
         found = self._slots.run(cursor, wanted).fetchall()
-        return BeforeDecision(None, customer, row[4], tuple(ContactSlot(Arm(x[0], x[1]), *x[2:]) for x in found))
+        heard: list[Any] = []
+        if heard_since is not None:
+            heard = self._heard.run(cursor, {"customer": customer_id, "since": heard_since}).fetchall()
+        return BeforeDecision(
+            None,
+            customer,
+            row[5],
+            tuple(ContactSlot(Arm(x[0], x[1]), *x[2:]) for x in found),
+            tuple(Heard(Arm(x[0], x[1]), *x[2:]) for x in heard),
+        )
 
     def append(
         self,
@@ -93,3 +107,14 @@ class DecisionPath:
             self._reservation.run_many(cursor, slots)
         self._decision.run(cursor, decision)
         self._item.run_many(cursor, items)
+
+
+def _heard() -> Any:
+    """The outcomes of a customer since a time, with what each is about."""
+    o, i = t.outcomes.c, t.decision_items.c
+    return (
+        select(i.action, i.channel, i.action_group, o.kind, o.occurred_at, o.decision_id, o.rank)
+        .join(t.decision_items, and_(i.decision_id == o.decision_id, i.rank == o.rank))
+        .where(o.customer_id == bindparam("customer"), o.occurred_at >= bindparam("since"))
+        .order_by(o.occurred_at)
+    )

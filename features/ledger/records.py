@@ -29,6 +29,31 @@ class ContactSlot:
     reserved_at: int
     expires_at: int
     state: str
+    decision_id: str = ""
+    rank: int = 1
+    #: When it was displayed or delivered, where a channel said so.
+    shown_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An outcome of a customer, with the arm it is about."""
+
+    arm: Arm
+    action_group: str
+    kind: str
+    occurred_at: int
+    decision_id: str = ""
+    rank: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Somebody who is not to be contacted, why, and since when."""
+
+    customer_id: str
+    reason: str
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +68,8 @@ class StoredAnswer:
 class BeforeDecision:
     """The ledger's part of what a decision knows.
 
-    `contact_version` names the state of the contacts that `slots` shows, the released ones left out:
+    `heard` is empty unless asked for. `contact_version` names the state of the contacts that `slots` shows, the
+    released ones left out:
     `append_decision` with it refuses once another contact was taken.
     """
 
@@ -51,6 +77,7 @@ class BeforeDecision:
     customer: Customer | None
     contact_version: int = 0
     slots: tuple[ContactSlot, ...] = ()
+    heard: tuple[Heard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +128,9 @@ def customer_row(customer: Customer) -> dict[str, Any]:
 
 def customer_of(row: Any) -> Customer:
     decode = msgspec.json.decode
-    return Customer(row.customer_id, row.created_at, row.zone, decode(row.consents), decode(row.attributes))
+    return Customer(
+        row.customer_id, row.created_at, row.zone, decode(row.consents), decode(row.attributes), row.suppressed
+    )
 
 
 def event_row(event: Event) -> dict[str, Any]:

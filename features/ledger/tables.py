@@ -29,6 +29,15 @@ customers = Table(
     Column("contact_version", BigInteger, nullable=False, server_default="0"),
 )
 
+#: Who is not to be contacted by anybody about anything, known customer or not.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("customer_id", _Id, primary_key=True),
+    Column("reason", String(200), nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,
@@ -110,6 +119,7 @@ outcomes = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("value", Float(53)),
     Index("outcomes_of_decision", "decision_id", "rank"),
+    Index("outcomes_of_customer", "customer_id", "occurred_at"),
     sqlite_autoincrement=True,
 )
 

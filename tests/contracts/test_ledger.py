@@ -13,7 +13,7 @@ import pytest
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.errors import Conflict, ContactTaken, NotFound
-from features.ledger import Appended, ContactSlot, Ledger, open_ledger, read_arrow
+from features.ledger import Appended, ContactSlot, Heard, Ledger, Suppression, open_ledger, read_arrow
 
 NOW = 1_790_000_000_000_000
 MAIL = Arm("offer", "email")
@@ -301,6 +301,115 @@ def test_slots_never_shown_are_released_when_they_expire(known: Ledger) -> None:
     assert known.release_expired(NOW + HOUR) == 1
     assert known.release_expired(NOW + HOUR) == 0
     assert [s.state for s in contacts(known, 0)[1]] == ["committed"]
+
+
+# -- what became of contacts, and who is not to be contacted -----------------------------------------------------------
+
+
+def states(ledger: Ledger) -> list[str]:
+    rows = read_arrow(ledger.url, "SELECT state FROM reservations ORDER BY decision_id, rank")
+    return rows.column(0).to_pylist()
+
+
+def test_a_slot_carries_its_decision_and_when_it_was_shown(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(), item(Arm("offer", "web"), 2)]))
+    known.mark_shown("d1", 2, NOW + 5)
+    found = {(s.decision_id, s.rank): (s.arm.channel, s.shown_at) for s in contacts(known, 0)[1]}
+    assert found == {("d1", 1): ("email", None), ("d1", 2): ("web", NOW + 5)}
+
+
+def test_a_failed_delivery_frees_the_slot_unless_the_contact_was_made(known: Ledger) -> None:
+    append(known, decision("d1"))
+    append(known, decision("d2"), version=1)
+    known.mark_shown("d2", 1, NOW)
+    known.append_outcomes([outcome(1, "d1", "failed"), outcome(2, "d2", "failed")], NOW)
+    assert states(known) == ["released", "committed"]
+    assert known.release_slot("d1", 1) is False
+    append(known, decision("d3"), version=2)
+    assert known.release_slot("d3", 1) is True
+
+
+def test_what_a_customer_did_commits_the_slot_in_any_order_with_a_failure(known: Ledger) -> None:
+    for n, kinds in enumerate((["clicked"], ["failed", "clicked"], ["clicked", "failed"])):
+        append(known, decision(f"d{n}"), version=n)
+        for k, kind in enumerate(kinds):
+            known.append_outcomes([outcome(10 * n + k, f"d{n}", kind)], NOW)
+    assert states(known) == ["committed"] * 3
+
+
+def test_a_contact_made_after_its_slot_expired_counts_all_the_same(known: Ledger) -> None:
+    append(known, decision("d1"))
+    assert known.release_expired(NOW + HOUR) == 1
+    known.mark_shown("d1", 1, NOW + 2 * HOUR)
+    assert [(s.state, s.shown_at) for s in contacts(known, 0)[1]] == [("committed", NOW + 2 * HOUR)]
+
+
+def test_outcomes_come_with_their_arm_when_asked_for(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.append_outcomes([outcome(1, kind="rejected", at=NOW + 9), outcome(2, kind="seen", at=NOW + 5)], NOW)
+    assert known.before_decision("-", "c1", 0).heard == ()
+    heard = known.before_decision("-", "c1", 0, NOW + 5).heard
+    assert heard == (
+        Heard(MAIL, "growth", "seen", NOW + 5, "d1", 1),
+        Heard(MAIL, "growth", "rejected", NOW + 9, "d1", 1),
+    )
+    assert [h.kind for h in known.before_decision("-", "c1", 0, NOW + 6).heard] == ["rejected"]
+    assert known.before_decision("-", "c2", 0, 0).heard == ()
+
+
+def test_opting_out_denies_the_channel_for_every_purpose_from_then_on(known: Ledger) -> None:
+    known.put_customers([Customer("c1", consents={"email": "granted", "service/email": "granted", "sms": "granted"})])
+    append(known, decision("d1"))
+    known.append_outcomes([outcome(1, kind="opted_out")], NOW)
+    denied = {"email": "denied", "service/email": "denied", "sms": "granted"}
+    assert known.customer("c1") == Customer("c1", consents=denied)
+    with pytest.raises(ContactTaken):  # a decision under way saw the old consents
+        append(known, decision("d2"), version=1)
+
+
+def test_an_opt_out_told_again_does_not_undo_a_consent_given_since(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.append_outcomes([outcome(1, kind="opted_out")], NOW)
+    known.put_customers([Customer("c1", consents={"email": "granted"})])
+    known.append_outcomes([outcome(1, kind="opted_out")], NOW)
+    found = known.customer("c1")
+    assert found is not None
+    assert found.consents == {"email": "granted"}
+
+
+def test_a_denied_consent_is_kept_and_of_a_stranger_is_nothing(known: Ledger) -> None:
+    known.deny_consent("c1", "sms")
+    known.deny_consent("nobody", "sms")
+    found = known.customer("c1")
+    assert found is not None
+    assert found.consents == {"sms": "denied"}
+    assert known.customer("nobody") is None
+
+
+def test_a_suppressed_customer_is_read_as_such_until_it_is_lifted(known: Ledger) -> None:
+    known.suppress("c1", "deceased", NOW)
+    known.suppress("c1", "court order", NOW + 1)
+    known.suppress("stranger", "list of 2026", NOW)
+    seen = known.before_decision("-", "c1", 0)
+    assert seen.customer is not None
+    assert (seen.customer.suppressed, seen.contact_version) == ("court order", 2)
+    assert known.customer("c1") == seen.customer
+    assert known.suppressions() == [
+        Suppression("c1", "court order", NOW + 1),
+        Suppression("stranger", "list of 2026", NOW),
+    ]
+    known.put_customers([Customer("stranger")])
+    assert known.customer("stranger") == Customer("stranger", suppressed="list of 2026")
+    assert known.lift_suppression("c1") is True
+    assert known.lift_suppression("c1") is False
+    assert known.customer("c1") == Customer("c1", NOW - 100 * DAY)
+
+
+def test_a_decision_under_way_does_not_pass_a_suppression(known: Ledger) -> None:
+    version = contacts(known, 0)[0]
+    known.suppress("c1", "fraud", NOW)
+    with pytest.raises(ContactTaken):
+        append(known, decision("d1"), version=version)
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------

@@ -22,18 +22,19 @@ def test_a_round_learns_pushes_and_releases_and_a_second_finds_nothing(tmp_path:
     settings = Settings(home=tmp_path)
     prepare_home(settings)
     ledger = open_ledger(settings.ledger)
-    ledger.put_customers([Customer("anna", NOW - 90 * DAY)])
+    ledger.put_customers([Customer("anna", NOW - 90 * DAY), Customer("bert")])
     arm = Arm("upgrade_premium", "web")
     item = Item(1, arm, "growth", 0.5, 0.25, 0.25, 40.0, 10.0, 10.0, None, NOW + HOUR, NOW + 14 * DAY)
-    decision = Decision("d1", "r1", "anna", NOW, (item,), "action", None, None, Versions(None, "p", "c"))
-    ledger.append_decision(decision, request_hash="h", answer=b"{}", contact_version=0, action_classes={})
+    for n, customer in enumerate(("anna", "bert"), 1):  # bert never answers: his slot expires
+        made = Decision(f"d{n}", f"r{n}", customer, NOW, (item,), "action", None, None, Versions(None, "p", "c"))
+        ledger.append_decision(made, request_hash="h", answer=b"{}", contact_version=0, action_classes={})
     ledger.append_outcomes([Outcome("o1", "d1", "anna", arm.action, "accepted", NOW + 1)], NOW + 1)
     ledger.append_events([Event("e1", "anna", "purchase", NOW, value=12.5)])
     store = MemoryFeatureStore(build_contract(load_catalogue(settings.catalogue_folder), {}))
     worker = Worker(settings, ledger, lambda: store)
 
     later = NOW + 2 * HOUR
-    assert worker.work(later) == Round(snapshot=1, learned=1, pushed=1, released=1)
+    assert worker.work(later) == Round(snapshot=1, learned=1, pushed=2, released=1)
     assert worker.work(later) == Round(snapshot=1, learned=0, pushed=0, released=0)
     row = store.read("anna")
     assert row is not None

@@ -1,0 +1,154 @@
+"""The part of the ledger that knows what became of a contact, and who is not to be contacted.
+
+A slot is reserved with its decision, committed once the contact was made, released when it failed or expired. Whatever
+the order of the reports: that a contact was made outweighs that it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, Engine, bindparam, delete, func, select, tuple_, update
+
+from features.domain import Outcome, OutcomeKind
+from features.errors import NotFound
+from features.ledger import engine as database
+from features.ledger import tables as t
+from features.ledger.items import CHUNK
+from features.ledger.records import Suppression, as_json
+
+_decode = msgspec.json.decode
+
+
+class Contacts:
+    """Contact slots after the decision, withdrawn consents, and the suppression list."""
+
+    _engine: Engine
+
+    def mark_shown(self, decision_id: str, rank: int, shown_at: int) -> None:
+        """The item was displayed or delivered: its reservation is committed. Raises NotFound; twice changes nothing.
+
+        A contact made after its slot expired counts all the same.
+        """
+        i = t.decision_items.c
+        with database.writing(self._engine) as connection:
+            changed = connection.execute(
+                update(t.decision_items)
+                .where(i.decision_id == decision_id, i.rank == rank)
+                .values(shown_at=func.coalesce(i.shown_at, shown_at))
+            )
+            if changed.rowcount != 1:
+                raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
+            _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "released"))
+
+    def release_slot(self, decision_id: str, rank: int) -> bool:
+        """Delivery failed: the slot is free again, unless the contact was made after all. Says whether it was freed."""
+        with database.writing(self._engine) as connection:
+            return _set_state(connection, [(decision_id, rank)], "released", ("reserved",)) > 0
+
+    def release_expired(self, now: int) -> int:
+        """Releases every slot that was reserved, never shown, and has expired. Returns how many."""
+        r = t.reservations.c
+        with database.writing(self._engine) as connection:
+            released = connection.execute(
+                update(t.reservations).where(r.state == "reserved", r.expires_at <= now).values(state="released")
+            )
+        return released.rowcount
+
+    def deny_consent(self, customer_id: str, channel: str) -> None:
+        """From now on no contact of any purpose on this channel, until consents are put anew."""
+        with database.writing(self._engine) as connection:
+            deny_consents(connection, [(customer_id, channel)])
+
+    def suppress(self, customer_id: str, reason: str, since: int) -> None:
+        """Puts a customer, known or not, on the suppression list, which wins over everything; twice: the new reason."""
+        row = {"customer_id": customer_id, "reason": reason, "since": since}
+        with database.writing(self._engine) as connection:
+            database.upsert(connection, t.suppressions, [row], "customer_id")
+            _move_contacts(connection, [customer_id])
+
+    def lift_suppression(self, customer_id: str) -> bool:
+        """Takes a customer off the suppression list; says whether they were on it."""
+        s = t.suppressions.c
+        with database.writing(self._engine) as connection:
+            return connection.execute(delete(t.suppressions).where(s.customer_id == customer_id)).rowcount > 0
+
+    def suppressions(self) -> list[Suppression]:
+        """The suppression list in order of customer ids."""
+        s = t.suppressions.c
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(select(s.customer_id, s.reason, s.since).order_by(s.customer_id)).all()
+        return [Suppression(*row) for row in rows]
+
+
+def not_heard_yet(connection: Connection, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The opt-outs among these that are new: one told again must not undo a consent given since."""
+    found = {o.outcome_id: o for o in outcomes if o.kind == OutcomeKind.OPTED_OUT}
+    ids = list(found)
+    for start in range(0, len(ids), CHUNK):
+        known = t.outcomes.c.outcome_id
+        for one in connection.scalars(select(known).where(known.in_(ids[start : start + CHUNK]))):
+            del found[one]
+    return list(found.values())
+
+
+def take_effect(connection: Connection, outcomes: Sequence[Outcome], opted_out: Sequence[Outcome]) -> None:
+    """What outcomes mean for contacts: a failure frees the slot, any other report commits it, opting out denies.
+
+    `opted_out` are those not heard before.
+    """
+    failed = {(o.decision_id, o.rank) for o in outcomes if o.kind == OutcomeKind.FAILED}
+    made = {(o.decision_id, o.rank) for o in outcomes if o.kind != OutcomeKind.FAILED}
+    if failed:
+        _set_state(connection, sorted(failed), "released", ("reserved",))
+    if made:
+        _set_state(connection, sorted(made), "committed", ("reserved", "released"))
+    if opted_out:
+        i = t.decision_items.c
+        said = sorted((o.decision_id, o.rank) for o in opted_out)
+        channels: list[tuple[str, str]] = []
+        for start in range(0, len(said), CHUNK):
+            wanted = tuple_(i.decision_id, i.rank).in_(said[start : start + CHUNK])
+            channels.extend(
+                (row[0], row[1]) for row in connection.execute(select(i.customer_id, i.channel).where(wanted))
+            )
+        deny_consents(connection, channels)
+
+
+def deny_consents(connection: Connection, pairs: Iterable[tuple[str, str]]) -> None:
+    """Denies each (customer, channel), for every purpose that the customer ever spoke of."""
+    c = t.customers.c
+    for customer_id, channel in sorted(set(pairs)):
+        row = select(c.consents).where(c.customer_id == customer_id).with_for_update()
+        text = connection.scalar(row)
+        if text is None:
+            continue
+        consents = _decode(text) | {channel: "denied"}
+        consents |= {key: "denied" for key in consents if key.rpartition("/")[2] == channel}
+        connection.execute(update(t.customers).where(c.customer_id == customer_id).values(consents=as_json(consents)))
+        _move_contacts(connection, [customer_id])
+
+
+def _move_contacts(connection: Connection, customer_ids: Sequence[str]) -> None:
+    """A decision under way that has not seen the change is refused and made again."""
+    c = t.customers.c
+    moved = update(t.customers).where(c.customer_id == bindparam("key"))
+    connection.execute(
+        moved.values(contact_version=c.contact_version + 1), [{"key": customer_id} for customer_id in customer_ids]
+    )
+
+
+def _set_state(connection: Connection, slots: Sequence[tuple[str, int]], state: str, before: tuple[str, ...]) -> int:
+    """Moves those slots that are in one of the states `before`; returns how many. Most move none: ask first."""
+    r = t.reservations.c
+    moved = 0
+    for start in range(0, len(slots), CHUNK):
+        wanted = tuple_(r.decision_id, r.rank).in_(slots[start : start + CHUNK])
+        there = [
+            tuple(row) for row in connection.execute(select(r.decision_id, r.rank).where(wanted, r.state.in_(before)))
+        ]
+        if there:
+            change = update(t.reservations).where(tuple_(r.decision_id, r.rank).in_(there), r.state.in_(before))
+            moved += connection.execute(change.values(state=state)).rowcount
+    return moved
