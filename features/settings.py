@@ -38,6 +38,8 @@ class Settings:
     feature_max_age_days: float = 7.0
     #: How often everybody's features are refreshed; a customer something happens to is refreshed at once.
     refresh_hours: float = 24.0
+    #: One JSON line on standard output for each decision, with ids of ours and nothing of the customer.
+    decision_log: bool = True
     max_body_bytes: int = 262_144
     #: Share of customers kept from all actions, to measure the programme as a whole.
     holdout_share: float = 0.05

@@ -80,6 +80,7 @@ def decide(
 ) -> None:
     """Decide for one customer, as the service would, and print the answer with its reasons."""
     import uuid
+    from dataclasses import replace
 
     import msgspec
 
@@ -89,7 +90,7 @@ def decide(
     from serving.schema import DecideRequest
     from serving.wiring import build
 
-    parts = build(load_settings(home), Door())
+    parts = build(replace(load_settings(home), decision_log=False), Door())
     try:
         message = DecideRequest(
             f"cli-{uuid.uuid4()}", customer_id, tuple(channel) if channel else None, limit=limit, explain=True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,11 +18,11 @@ from serving.assignment import Layer
 from serving.contact_policy import longest_window
 from serving.engine import decide
 from serving.explain import explanation
+from serving.journal import Journal
+from serving.metrics import Metrics
 from serving.refresh import Live
 from serving.request import Knowledge, Request
 from serving.schema import DecideRequest, answer
-
-log = logging.getLogger("segue.decisions")
 
 #: Requests of one customer that keep overtaking each other: after so many the answer is to slow down.
 MAX_ATTEMPTS = 20
@@ -43,11 +43,24 @@ class Answer:
 class Decider:
     """Decides and records. One for each worker process; safe to call from several threads."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, live: Live, layers: Sequence[Layer]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        live: Live,
+        layers: Sequence[Layer],
+        metrics: Metrics,
+        journal: Journal,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`clock` gives seconds, for the time budget of a decision."""
         self._settings = settings
         self._ledger = ledger
         self._live = live
         self._layers = tuple(layers)
+        self._metrics = metrics
+        self._journal = journal
+        self._clock = clock
 
     def decide(self, message: DecideRequest, now: int) -> Answer:
         """The answer to a request; the decision is in the ledger before this returns.
@@ -55,14 +68,15 @@ class Decider:
         Raises Conflict when the request id was used for another request, SlowDown when other requests of the customer
         keep taking the contact first.
         """
+        start = self._clock()
         request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             live = self._live.strategy
             since = now - longest_window(live.catalogue.contact_rules)
             before = self._ledger.before_decision(message.request_id, message.customer_id, since)
             if before.answered is not None:
-                return _again(before.answered, request_hash)
-            knowledge = self._know(before, now)
+                return self._again(before.answered, request_hash)
+            knowledge, feature_time = self._know(before, now, start)
             decision = decide(
                 _request(message),
                 knowledge,
@@ -88,32 +102,54 @@ class Decider:
                 stored = self._ledger.find_answer(message.request_id)
                 if stored is None:
                     raise
-                return _again(stored, request_hash)
-            _log(decision)
+                return self._again(stored, request_hash)
+            seconds = self._clock() - start
+            self._metrics.decided(decision, seconds, feature_time)
+            self._journal.decided(decision, seconds)
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
 
-    def _know(self, before: BeforeDecision, now: int) -> Knowledge:
-        """What the ledger and the feature store say of the customer now."""
+    def _know(self, before: BeforeDecision, now: int, start: float) -> tuple[Knowledge, int | None]:
+        """(what the ledger and the feature store say of the customer now, the time of the features used)."""
         if before.customer is None:
-            return Knowledge(None)
-        features, fallback = self._features(before.customer.customer_id, now)
-        return Knowledge(before.customer, features, fallback, before.slots, before.contact_version)
+            return Knowledge(None), None
+        features, feature_time, fallback = self._features(before.customer.customer_id, now)
+        out_of_time = self._clock() - start > self._settings.deadline_seconds
+        return Knowledge(
+            before.customer,
+            features,
+            "deadline_exceeded" if out_of_time else fallback,
+            before.slots,
+            before.contact_version,
+            out_of_time,
+        ), feature_time
 
-    def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], str | None]:
-        """(features by name, why they are missing). Values too old to trust count as missing."""
+    def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], int | None, str | None]:
+        """(features by name, their time, what is wrong with them).
+
+        One step down are the features last seen of this customer; below that there are none, and models and rules see
+        unknowns. Values too old to trust count as unknown.
+        """
         store = self._live.features
         if store is None:
-            return {}, "features_unavailable"
+            return {}, None, "features_unavailable"
         try:
-            row = store.read(customer_id)
+            reading = store.read(customer_id)
         except StoreUnavailable:
-            return {}, "features_unavailable"
+            return {}, None, "features_unavailable"
+        row = reading.row
         if row is None:
-            return {}, "features_missing"
+            return {}, None, "features_missing"
         if now - row.as_of > self._settings.feature_max_age_days * DAY:
-            return {}, "features_stale"
-        return dict(zip(store.contract.names, row.values, strict=True)), None
+            return {}, None, "features_too_old"
+        features = dict(zip(store.contract.names, row.values, strict=True))
+        return features, row.as_of, "features_stale" if reading.stale else None
+
+    def _again(self, stored: StoredAnswer, request_hash: str) -> Answer:
+        if stored.request_hash != request_hash:
+            raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
+        self._metrics.replayed()
+        return Answer(stored.answer, replayed=True)
 
 
 def decision_id(salt: str, request_id: str) -> str:
@@ -139,25 +175,3 @@ def _answer(decision: Decision, explain: bool) -> dict[str, object]:
         told = explanation(msgspec.json.decode(msgspec.json.encode(decision)))
         body |= {"candidates": told["candidates"], "summary": told["summary"]}
     return body
-
-
-def _again(stored: StoredAnswer, request_hash: str) -> Answer:
-    if stored.request_hash != request_hash:
-        raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
-    return Answer(stored.answer, replayed=True)
-
-
-def _log(decision: Decision) -> None:
-    """One line a decision: ids of ours and what was decided, nothing of the customer."""
-    if log.isEnabledFor(logging.INFO):
-        log.info(
-            "decided",
-            extra={
-                "decision_id": decision.decision_id,
-                "result": decision.result,
-                "reason": decision.reason,
-                "fallback_reason": decision.fallback_reason,
-                "arm": decision.arm.key,
-                "action_probability": decision.action_probability,
-            },
-        )

@@ -39,13 +39,13 @@ def decide(
     """The decision on this request. The same arguments give the same decision, to the last bit."""
     variants = {layer.name: layer.assign(salt, request.customer_id) for layer in layers}
     reason = _reason(knowledge, strategy, variants)
-    fallback = None
+    fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
     if reason is None:
         key = (decision_id, strategy.policy_version, attempt)
         candidates, items = _choose(request, knowledge, strategy, now, key)
-        fallback = knowledge.fallback_reason or strategy.fallback_reason
+        fallback = fallback or strategy.fallback_reason
         if len(candidates.priority) == 1:
             reason = "no_eligible_action"
     return Decision(
@@ -71,6 +71,8 @@ def decide(
 
 def _reason(knowledge: Knowledge, strategy: Strategy, variants: Mapping[str, str]) -> str | None:
     """Why there is nothing to choose from, where that is so before looking at any action."""
+    if knowledge.out_of_time:
+        return "deadline_exceeded"
     if knowledge.customer is None:
         return "unknown_customer"
     if variants.get("holdout") == "holdout":

@@ -10,9 +10,11 @@ from pathlib import Path
 from features.catalogue import load_catalogue
 from features.errors import CatalogueError, SegueError
 from features.ledger import Ledger
+from features.online import FeatureStore
 from features.settings import Settings
-from features.store import FeatureStore
+from serving.breaker import GuardedStore
 from serving.expressions import compile_catalogue
+from serving.metrics import Metrics
 from serving.strategy import EMPTY_STRATEGY, Strategy
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle, champion, load_bundle
@@ -33,7 +35,7 @@ class Live:
         self._seen: dict[str, object] = {}
         self._compiled = EMPTY_STRATEGY.compiled
         self._bundle: Bundle | None = None
-        self.features: FeatureStore | None = None
+        self.features: GuardedStore | None = None
         self.strategy: Strategy = EMPTY_STRATEGY
 
     def refresh(self) -> bool:
@@ -67,7 +69,8 @@ class Live:
         return True
 
     def _load_features(self) -> None:
-        self.features = self._open_features()
+        store = self._open_features()
+        self.features = None if store is None else GuardedStore(store, self._settings.deadline_seconds / 2)
         self._seen.pop("catalogue", None)  # its expressions name features: check them against the new ones
 
     def _load_bundle(self) -> None:
@@ -90,11 +93,12 @@ class Live:
 
 
 class Watcher:
-    """Refreshes, and tidies the ledger, in the background until stopped."""
+    """Refreshes, asks a store that was given up, and tidies the ledger, in the background until stopped."""
 
-    def __init__(self, live: Live, ledger: Ledger, every_seconds: float) -> None:
+    def __init__(self, live: Live, ledger: Ledger, metrics: Metrics, every_seconds: float) -> None:
         self._live = live
         self._ledger = ledger
+        self._metrics = metrics
         self._every = every_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="segue-refresh", daemon=True)
@@ -110,6 +114,8 @@ class Watcher:
         while not self._stop.wait(self._every):
             try:
                 self._live.refresh()
+                features = self._live.features
+                self._metrics.store_given_up(features is not None and not features.probe())
                 self._ledger.tidy()
             except Exception:
                 # The service goes on deciding with what it has; the next round tries again.

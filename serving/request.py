@@ -35,3 +35,5 @@ class Knowledge:
     fallback_reason: str | None = None
     slots: Sequence[ContactSlot] = ()
     contact_version: int = 0
+    #: The time budget was gone before there was anything to choose with: the default action, doing nothing.
+    out_of_time: bool = False

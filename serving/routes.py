@@ -22,6 +22,7 @@ from features.ledger import Ledger
 from serving.decider import Decider
 from serving.explain import explanation
 from serving.intake import Intake, Taken
+from serving.metrics import Metrics
 from serving.openapi import DOCS_PAGE, description
 from serving.schema import (
     DecideRequest,
@@ -45,6 +46,7 @@ class Rooms:
     decider: Decider
     intake: Intake
     ledger: Ledger
+    metrics: Metrics
     #: Where calls that wait for another machine run; None when there are none.
     pool: ThreadPoolExecutor | None
     max_body_bytes: int
@@ -81,15 +83,16 @@ class Door:
     def app(self) -> Starlette:
         """The ASGI application."""
         routes = [
-            Route("/v1/decide", _safe(self.decide), methods=["POST"]),
-            Route("/v1/shown", _safe(self.shown), methods=["POST"]),
-            Route("/v1/outcomes", _safe(self.outcomes), methods=["POST"]),
-            Route("/v1/events", _safe(self.events), methods=["POST"]),
-            Route("/v1/decisions/{decision_id}", _safe(self.decision), methods=["GET"]),
-            Route("/v1/openapi.json", _safe(_openapi), methods=["GET"]),
+            Route("/v1/decide", self._safe(self.decide), methods=["POST"]),
+            Route("/v1/shown", self._safe(self.shown), methods=["POST"]),
+            Route("/v1/outcomes", self._safe(self.outcomes), methods=["POST"]),
+            Route("/v1/events", self._safe(self.events), methods=["POST"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/v1/decisions/{decision_id}", self._safe(self.decision), methods=["GET"]),
+            Route("/v1/openapi.json", self._safe(_openapi), methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
             Route("/", _home, methods=["GET"]),
-            Route("/v1/{path:path}", _safe(_nothing_here)),
+            Route("/v1/{path:path}", self._safe(_nothing_here)),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
@@ -131,6 +134,32 @@ class Door:
             raise NotFound("this decision was imported: there is no record of how it was made", field="decision_id")
         return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record))))
 
+    async def metrics(self, _request: Request) -> Response:
+        return Response(self._open().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _safe(self, handler: Handler) -> Handler:
+        """Turns every error into the one schema. An unforeseen one is logged by its type, never with its input."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except SegueError as error:
+                if error.status >= 500:
+                    log.error("request failed: %s", error.code)
+                return self._refused(error)
+            except HTTPException:
+                raise
+            except Exception as error:
+                log.error("request failed: %s", type(error).__name__, exc_info=_without_values(error))
+                return self._refused(SegueError("something went wrong on our side; it is logged", code="internal"))
+
+        return guarded
+
+    def _refused(self, error: SegueError) -> Response:
+        if self._rooms is not None:
+            self._rooms.metrics.refused(error.code)
+        return _json(error_body(error), error.status)
+
     async def _run(self, work: Callable[[], T]) -> T:
         pool = self._open().pool
         return work() if pool is None else await asyncio.get_running_loop().run_in_executor(pool, work)
@@ -170,25 +199,6 @@ def _taken(taken: Taken, id_name: str, *, single: bool = False) -> Response:
             {"accepted": taken.appended.accepted, "duplicates": taken.appended.duplicates, "rejected": rejected}
         )
     )
-
-
-def _safe(handler: Handler) -> Handler:
-    """Turns every error into the one schema. What we did not foresee is logged by its type, never with its input."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except SegueError as error:
-            if error.status >= 500:
-                log.error("request failed: %s", error.code)
-            return _json(error_body(error), error.status)
-        except HTTPException:
-            raise
-        except Exception as error:
-            log.error("request failed: %s", type(error).__name__, exc_info=_without_values(error))
-            return _json(error_body(SegueError("something went wrong on our side; it is logged", code="internal")), 500)
-
-    return guarded
 
 
 def _without_values(error: Exception) -> Any:

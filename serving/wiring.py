@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from features.store import FeatureStore, open_feature_store
 from serving.assignment import holdout_layer
 from serving.decider import Decider
 from serving.intake import Intake
+from serving.journal import Journal
+from serving.metrics import Metrics
 from serving.refresh import Live, Watcher
 from serving.routes import Door, Rooms
 
@@ -46,12 +49,14 @@ def build(settings: Settings, door: Door) -> Parts:
     ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
     live = Live(settings, ledger, features_opener(settings))
     live.refresh()
-    decider = Decider(settings, ledger, live, [holdout_layer(settings.holdout_share)])
+    metrics = Metrics()
+    journal = Journal(sys.stdout.buffer if settings.decision_log else None)
+    decider = Decider(settings, ledger, live, [holdout_layer(settings.holdout_share)], metrics, journal)
     intake = Intake(ledger)
     # What lives in this process runs where it is asked: a hop to a thread and back costs 0.2 ms and gains nothing.
     pool = None if ledger.embedded else ThreadPoolExecutor(THREADS, thread_name_prefix="segue")
-    door.open(Rooms(decider, intake, ledger, pool, settings.max_body_bytes))
-    watcher = Watcher(live, ledger, settings.poll_seconds)
+    door.open(Rooms(decider, intake, ledger, metrics, pool, settings.max_body_bytes))
+    watcher = Watcher(live, ledger, metrics, settings.poll_seconds)
     watcher.start()
     return Parts(settings, ledger, live, decider, intake, door, watcher)
 

@@ -20,6 +20,8 @@ from features.settings import Settings
 from serving.assignment import holdout_layer
 from serving.decider import Decider
 from serving.intake import Intake
+from serving.journal import Journal
+from serving.metrics import Metrics
 from serving.refresh import Live
 from serving.routes import Door, Rooms
 
@@ -74,8 +76,9 @@ def client(tmp_path: Path) -> Iterator[Client]:
     live.refresh()
     door = Door()
     pool = ThreadPoolExecutor(4)
-    decider = Decider(settings, ledger, live, [holdout_layer(0.0)])
-    door.open(Rooms(decider, Intake(ledger), ledger, pool, settings.max_body_bytes))
+    metrics = Metrics()
+    decider = Decider(settings, ledger, live, [holdout_layer(0.0)], metrics, Journal(None))
+    door.open(Rooms(decider, Intake(ledger), ledger, metrics, pool, settings.max_body_bytes))
     yield Client(door)
     door.close()
     ledger.close()
@@ -220,7 +223,7 @@ def test_a_fault_of_ours_is_told_without_its_cause(caplog: pytest.LogCaptureFixt
             raise RuntimeError(f"no place for {SECRET}")
 
     door = Door()
-    door.open(Rooms(Broken(), None, None, ThreadPoolExecutor(1), 1000))  # type: ignore[arg-type]
+    door.open(Rooms(Broken(), None, None, Metrics(), None, 1000))  # type: ignore[arg-type]
     answer = Client(door)("POST", "/v1/decide", ask())
     door.close()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
@@ -240,3 +243,15 @@ def test_the_description_and_its_page_are_there(client: Client) -> None:
     }
     assert "/v1/openapi.json" in client("GET", "/docs").text
     assert client("GET", "/").headers["location"] == "/docs"
+
+
+def test_operators_see_decisions_drops_and_errors(client: Client) -> None:
+    client("POST", "/v1/decide", ask(channels=["web"]))
+    client("POST", "/v1/decide", ask(channels=["web"]))
+    client("POST", "/v1/decide", b"{")
+    page = client("GET", "/metrics").text
+    assert 'segue_candidates_dropped_total{stage="catalogue"} 1.0' in page
+    assert 'segue_fallbacks_total{reason="features_unavailable"} 1.0' in page
+    assert 'segue_errors_total{code="malformed_json"} 1.0' in page
+    assert "segue_replayed_total 1.0" in page
+    assert SECRET not in page
