@@ -9,8 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from features.ledger import Ledger, open_ledger
+
+# No test depends on how fast the machine is, and every run tries the same examples: a failure is never a matter of luck.
+settings.register_profile("segue", deadline=None, derandomize=True)
+settings.load_profile("segue")
 
 POSTGRES_URL = os.environ.get("SEGUE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
