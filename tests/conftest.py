@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from features.ledger import Ledger, open_ledger
 
-# No test depends on how fast the machine is, and every run tries the same examples: a failure is never a matter of luck.
+# No test depends on how fast the machine is, and every run tries the same examples: no failure is a matter of luck.
 settings.register_profile("segue", deadline=None, derandomize=True)
 settings.load_profile("segue")
 
