@@ -256,6 +256,8 @@ class Decision:
     placement: str | None = None
     intent: str | None = None
     attempt: int = 1
+    #: What else it was made from, as `serving.request.Inputs`, so that it can be made again; None when made elsewhere.
+    inputs: object = None
 
     def __post_init__(self) -> None:
         if not self.items:

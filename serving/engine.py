@@ -7,6 +7,7 @@ Filter first, draw last; nothing re-ranks afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,13 +17,17 @@ from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
 from serving.funnel import funnel
-from serving.request import Knowledge, Request
+from serving.request import Inputs, Knowledge, Request
 from serving.scoring import Scores, score
 from serving.strategy import Strategy
 
 #: How long an answer may be carried out: a message within a day, a visit within the hour.
 OUTBOUND_EXPIRY = DAY
 VISIT_EXPIRY = HOUR
+
+
+def _no_rows() -> np.ndarray:
+    return np.empty(0, dtype=np.intp)
 
 
 def decide(
@@ -37,14 +42,63 @@ def decide(
     attempt: int = 1,
 ) -> Decision:
     """The decision on this request. The same arguments give the same decision, to the last bit."""
+    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt)
+    p_model = strategy.p_model(knowledge.features, considered.asked)
+    return conclude(considered, p_model, strategy, decision_id=decision_id, attempt=attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A decision up to where the model is asked. With a `reason` there is nothing to choose from."""
+
+    request: Request
+    knowledge: Knowledge
+    now: int
+    inputs: Inputs
+    variants: Mapping[str, str]
+    reason: str | None
+    scope: Scope | None = None
+    #: For each arm of the strategy why it is out, and (n,) the rows of those that are not.
+    removals: Sequence[Removal | None] = ()
+    rows: np.ndarray = field(default_factory=_no_rows)
+    #: (k,) the rows the model is asked about: those without DO_NOTHING.
+    asked: np.ndarray = field(default_factory=_no_rows)
+
+
+def consider(
+    request: Request,
+    knowledge: Knowledge,
+    strategy: Strategy,
+    *,
+    now: int,
+    layers: Sequence[Layer],
+    salt: str,
+    scores: Mapping[str, float] | None = None,
+) -> Considered:
+    """Assignment and the funnel. `scores` are the customer's, where they are known already (`Strategy.scores`)."""
     variants = {layer.name: layer.assign(salt, request.customer_id) for layer in layers}
     reason = _reason(knowledge, strategy, variants)
+    inputs = Inputs.of(request, knowledge, layers, salt)
+    if reason is not None or knowledge.customer is None:
+        return Considered(request, knowledge, now, inputs, variants, reason)
+    scope = _scope(request, knowledge, strategy, scores)
+    removals = funnel(strategy, request, knowledge.customer, knowledge.slots, scope, now)
+    rows = np.array([row for row, removal in enumerate(removals) if removal is None])
+    asked = rows[rows != strategy.nothing]
+    return Considered(request, knowledge, now, inputs, variants, None, scope, removals, rows, asked)
+
+
+def conclude(
+    considered: Considered, p_model: np.ndarray, strategy: Strategy, *, decision_id: str, attempt: int = 1
+) -> Decision:
+    """Scoring, exploration and draw. `p_model`, shape (k,), is the model's answer on the rows `considered.asked`."""
+    request, knowledge, now, reason = considered.request, considered.knowledge, considered.now, considered.reason
     fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
-    if reason is None:
+    if considered.scope is not None:
         key = (decision_id, strategy.policy_version, attempt)
-        candidates, items = _choose(request, knowledge, strategy, now, key)
+        candidates, items = _choose(considered, considered.scope, p_model, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(candidates.priority) == 1:
             reason = "no_eligible_action"
@@ -59,13 +113,14 @@ def decide(
         fallback_reason=fallback,
         versions=Versions(strategy.bundle_id, strategy.policy_version, strategy.catalogue.version),
         candidates=candidates,
-        variants=variants,
+        variants=considered.variants,
         features=knowledge.features,
         context=request.context,
         channels=request.channels,
         placement=request.placement,
         intent=request.intent,
         attempt=attempt,
+        inputs=considered.inputs,
     )
 
 
@@ -83,25 +138,24 @@ def _reason(knowledge: Knowledge, strategy: Strategy, variants: Mapping[str, str
 
 
 def _choose(
-    request: Request, knowledge: Knowledge, strategy: Strategy, now: int, key: tuple[object, ...]
+    considered: Considered, scope: Scope, p_model: np.ndarray, strategy: Strategy, key: tuple[object, ...]
 ) -> tuple[Candidates, tuple[Item, ...]]:
-    assert knowledge.customer is not None
-    scope = _scope(request, knowledge, strategy)
-    removals = funnel(strategy, request, knowledge.customer, knowledge.slots, scope, now)
-    rows = np.array([row for row, removal in enumerate(removals) if removal is None])
-    scores = score(strategy, knowledge.features, rows, scope)
+    rows, now = considered.rows, considered.now
+    scores = score(strategy, p_model, rows, scope)
     nothing = int(np.searchsorted(rows, strategy.nothing))
     caps = None if strategy.caps is None else strategy.caps[rows]
     survivors = Survivors(scores.priority, scores.deviation, strategy.action_numbers[rows], nothing, caps)
-    draws, shares = draw_slate(strategy.policy, survivors, request.limit, key)
+    draws, shares = draw_slate(strategy.policy, survivors, considered.request.limit, key)
     items = tuple(_item(rank, one, int(rows[one.index]), scores, strategy, now) for rank, one in enumerate(draws, 1))
-    return _candidates(strategy, removals, scores, shares), items
+    return _candidates(strategy, considered.removals, scores, shares), items
 
 
-def _scope(request: Request, knowledge: Knowledge, strategy: Strategy) -> Scope:
+def _scope(
+    request: Request, knowledge: Knowledge, strategy: Strategy, scores: Mapping[str, float] | None = None
+) -> Scope:
     customer: dict[str, Scalar] = {name: knowledge.features.get(name) for name in strategy.compiled.customer_names}
     context = dict(request.context) | {"intent": request.intent, "placement": request.placement}
-    return Scope(customer, context, strategy.scores(knowledge.features))
+    return Scope(customer, context, strategy.scores(knowledge.features) if scores is None else scores)
 
 
 def _candidates(

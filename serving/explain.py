@@ -22,7 +22,7 @@ def explanation(record: dict[str, Any]) -> dict[str, Any]:
     """The decision's record with times as text, candidates best first, and a plain-English `summary`."""
     candidates = sorted(_candidates(record), key=_order)
     return {
-        **{k: v for k, v in record.items() if k not in ("candidates", "items")},
+        **{k: v for k, v in record.items() if k not in ("candidates", "items", "inputs")},
         "decided_at": format_time(record["decided_at"]),
         "items": [
             {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features.domain import Customer, Scalar
 from features.ledger import ContactSlot
+from serving.assignment import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,23 @@ class Knowledge:
     contact_version: int = 0
     #: The time budget was gone before there was anything to choose with: the default action, doing nothing.
     out_of_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a decision was made from beside what its record holds in any case: with both, anyone can make it again.
+
+    `knowledge` is without features, which the record has, and without the customer's attributes, which decisions see
+    only as features.
+    """
+
+    limit: int
+    salt: str
+    layers: tuple[Layer, ...]
+    knowledge: Knowledge
+
+    @staticmethod
+    def of(request: Request, knowledge: Knowledge, layers: Sequence[Layer], salt: str) -> Inputs:
+        customer = knowledge.customer
+        seen = None if customer is None else replace(customer, attributes={})
+        return Inputs(request.limit, salt, tuple(layers), replace(knowledge, customer=seen, features={}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +27,13 @@ class Scores:
     deviation: np.ndarray
 
 
-def score(strategy: Strategy, features: Mapping[str, float | None], rows: np.ndarray, scope: Scope) -> Scores:
-    """The scores of the arms in `rows`. DO_NOTHING has no response probability, value 0 and cost 0."""
-    nothing = rows == strategy.nothing
+def score(strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Scope) -> Scores:
+    """The scores of the arms in `rows`, DO_NOTHING among them, which has no response probability, value 0 and cost 0.
+
+    `predicted`, shape (n - 1,), is the model's response probability of the others.
+    """
     p_model = np.full(len(rows), np.nan)
-    p_model[~nothing] = strategy.p_model(features, rows[~nothing])
+    p_model[rows != strategy.nothing] = predicted
     p_accept = np.clip(p_model * strategy.ratios[rows], *P_RANGE)
     value = _values(strategy, scope)[rows]
     weight = np.ones(len(rows))
