@@ -256,6 +256,8 @@ class Decision:
     placement: str | None = None
     intent: str | None = None
     attempt: int = 1
+    #: When to ask again: the earliest moment at which an arm opens, where limits and quiet hours held back everything.
+    defer_until: int | None = None
     #: What else it was made from, as `serving.request.Inputs`, so that it can be made again; None when made elsewhere.
     inputs: object = None
 

@@ -15,7 +15,7 @@ from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
 from features.ledger import BeforeDecision, Ledger, StoredAnswer
 from features.settings import Settings
 from serving.assignment import Layer
-from serving.contact_policy import longest_window
+from serving.contact_policy import ContactPlan
 from serving.engine import decide
 from serving.explain import explanation
 from serving.journal import Journal
@@ -72,8 +72,7 @@ class Decider:
         request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             live = self._live.strategy
-            since = now - longest_window(live.catalogue.contact_rules)
-            before = self._ledger.before_decision(message.request_id, message.customer_id, since)
+            before = self._before(message, live.contact_plan, now)
             if before.answered is not None:
                 return self._again(before.answered, request_hash)
             knowledge, feature_time = self._know(before, now, start)
@@ -109,6 +108,13 @@ class Decider:
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
 
+    def _before(self, message: DecideRequest, plan: ContactPlan, now: int) -> BeforeDecision:
+        """What the ledger knows, as far back as a contact rule looks; outcomes only where one counts them."""
+        heard_since = None if plan.heard_back is None else now - plan.heard_back
+        return self._ledger.before_decision(
+            message.request_id, message.customer_id, now - plan.contacts_back, heard_since
+        )
+
     def _know(self, before: BeforeDecision, now: int, start: float) -> tuple[Knowledge, int | None]:
         """(what the ledger and the feature store say of the customer now, the time of the features used)."""
         if before.customer is None:
@@ -122,6 +128,7 @@ class Decider:
             before.slots,
             before.contact_version,
             out_of_time,
+            before.heard,
         ), feature_time
 
     def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], int | None, str | None]:

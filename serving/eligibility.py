@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 
 from features.catalogue import Action, Channel
 from features.clock import format_time
-from features.domain import ActionClass, Removal, Stage
+from features.domain import ActionClass, Customer, Removal, Stage
+from serving.consent import consent
 from serving.expressions import ActionExpressions, Scope
 
 
@@ -31,14 +32,25 @@ def not_asked(channel: str, channels: Collection[str] | None) -> Removal | None:
     return Removal(Stage.CATALOGUE, "channels", channel, ", ".join(channels) or "none")
 
 
-def unconsented(action: Action, channel: Channel, consents: Mapping[str, str]) -> Removal | None:
-    """An outbound channel without consent. Unknown stops marketing; a denial stops everything."""
+def suppressed(customer: Customer) -> Removal | None:
+    """A customer on the suppression list, which wins over everything: nothing is proposed, on no channel."""
+    if customer.suppressed is None:
+        return None
+    return Removal(Stage.CONSENT, "suppression", customer.suppressed, "not on the suppression list")
+
+
+def unconsented(action: Action, channel: Channel, consents: Mapping[str, str], now: int) -> Removal | None:
+    """An outbound channel without consent for the action's purpose, by default its class.
+
+    What the customer never spoke of stops marketing only; anything else but granted stops every class.
+    """
     if not channel.outbound:
         return None
-    seen = consents.get(channel.id, "unknown")
+    purpose = action.purpose or action.action_class
+    seen = consent(consents, purpose, channel.id, now)
     if seen == "granted" or (seen == "unknown" and action.action_class != ActionClass.MARKETING):
         return None
-    return Removal(Stage.CONSENT, f"consent.{channel.id}", seen, "granted")
+    return Removal(Stage.CONSENT, f"consent.{channel.id}", seen, f"granted for {purpose}")
 
 
 def ineligible(expressions: ActionExpressions, scope: Scope) -> Removal | None:

@@ -6,7 +6,7 @@ Filter first, draw last; nothing re-ranks afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from features.domain import DO_NOTHING, Candidates, Decision, Item, Removal, Sca
 from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
-from serving.funnel import funnel
+from serving.funnel import Funnel, defer_until, funnel
 from serving.request import Inputs, Knowledge, Request
 from serving.scoring import Scores, score
 from serving.strategy import Strategy
@@ -59,7 +59,7 @@ class Considered:
     reason: str | None
     scope: Scope | None = None
     #: For each arm of the strategy why it is out, and (n,) the rows of those that are not.
-    removals: Sequence[Removal | None] = ()
+    found: Funnel | None = None
     rows: np.ndarray = field(default_factory=_no_rows)
     #: (k,) the rows the model is asked about: those without DO_NOTHING.
     asked: np.ndarray = field(default_factory=_no_rows)
@@ -82,10 +82,10 @@ def consider(
     if reason is not None or knowledge.customer is None:
         return Considered(request, knowledge, now, inputs, variants, reason)
     scope = _scope(request, knowledge, strategy, scores)
-    removals = funnel(strategy, request, knowledge.customer, knowledge.slots, scope, now)
-    rows = np.array([row for row, removal in enumerate(removals) if removal is None])
+    found = funnel(strategy, request, knowledge, scope, now)
+    rows = np.array([row for row, removal in enumerate(found.removals) if removal is None])
     asked = rows[rows != strategy.nothing]
-    return Considered(request, knowledge, now, inputs, variants, None, scope, removals, rows, asked)
+    return Considered(request, knowledge, now, inputs, variants, None, scope, found, rows, asked)
 
 
 def conclude(
@@ -96,12 +96,14 @@ def conclude(
     fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
-    if considered.scope is not None:
+    held_until = None
+    if considered.scope is not None and considered.found is not None:
         key = (decision_id, strategy.policy_version, attempt)
-        candidates, items = _choose(considered, considered.scope, p_model, strategy, key)
+        candidates, items = _choose(considered, considered.found, p_model, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(candidates.priority) == 1:
             reason = "no_eligible_action"
+            held_until = defer_until(considered.found, strategy, request, knowledge, now)
     return Decision(
         decision_id=decision_id,
         request_id=request.request_id,
@@ -120,6 +122,7 @@ def conclude(
         placement=request.placement,
         intent=request.intent,
         attempt=attempt,
+        defer_until=held_until,
         inputs=considered.inputs,
     )
 
@@ -138,16 +141,23 @@ def _reason(knowledge: Knowledge, strategy: Strategy, variants: Mapping[str, str
 
 
 def _choose(
-    considered: Considered, scope: Scope, p_model: np.ndarray, strategy: Strategy, key: tuple[object, ...]
+    considered: Considered, found: Funnel, p_model: np.ndarray, strategy: Strategy, key: tuple[object, ...]
 ) -> tuple[Candidates, tuple[Item, ...]]:
-    rows, now = considered.rows, considered.now
-    scores = score(strategy, p_model, rows, scope)
+    rows, now, limit = considered.rows, considered.now, considered.request.limit
+    assert considered.scope is not None
+    scores = score(strategy, p_model, rows, considered.scope)
     nothing = int(np.searchsorted(rows, strategy.nothing))
     caps = None if strategy.caps is None else strategy.caps[rows]
-    survivors = Survivors(scores.priority, scores.deviation, strategy.action_numbers[rows], nothing, caps)
-    draws, shares = draw_slate(strategy.policy, survivors, considered.request.limit, key)
+    numbers, room = strategy.action_numbers[rows], _room(found, rows) if limit > 1 else None
+    survivors = Survivors(scores.priority, scores.deviation, numbers, nothing, caps, room)
+    draws, shares = draw_slate(strategy.policy, survivors, limit, key)
     items = tuple(_item(rank, one, int(rows[one.index]), scores, strategy, now) for rank, one in enumerate(draws, 1))
-    return _candidates(strategy, considered.removals, scores, shares), items
+    return _candidates(strategy, found.removals, scores, shares), items
+
+
+def _room(found: Funnel, rows: np.ndarray) -> Callable[[Sequence[int]], np.ndarray]:
+    """What the contact limits leave of the survivors once some are drawn."""
+    return lambda drawn: found.contacts.room_after([int(rows[index]) for index in drawn], rows)
 
 
 def _scope(

@@ -6,6 +6,7 @@ probability stated is the probability with which the arm was chosen.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ class Survivors:
     nothing: int
     #: Most that each may hold; None where nothing is limited.
     caps: np.ndarray | None = None
+    #: (survivors already drawn) -> (n,) which of all may still follow; None where anything may.
+    room_after: Callable[[Sequence[int]], np.ndarray] | None = None
 
     def shares(self, explorer: Explorer, left: np.ndarray) -> np.ndarray:
         """(len(left),) probability of each of the rows left to be drawn next."""
@@ -73,4 +76,6 @@ def draw_slate(
         if index == survivors.nothing:
             break
         left = left[survivors.exclusion[left] != survivors.exclusion[index]]
+        if survivors.room_after is not None and rank < limit:
+            left = left[survivors.room_after([draw.index for draw in draws])[left]]
     return draws, first

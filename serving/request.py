@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from features.domain import Customer, Scalar
-from features.ledger import ContactSlot
+from features.ledger import ContactSlot, Heard
 from serving.assignment import Layer
 
 
@@ -38,6 +38,8 @@ class Knowledge:
     contact_version: int = 0
     #: The time budget was gone before there was anything to choose with: the default action, doing nothing.
     out_of_time: bool = False
+    #: The customer's outcomes, where a contact rule counts them.
+    heard: Sequence[Heard] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def answer(decision: Decision) -> dict[str, Any]:
         "result": decision.result,
         "reason": decision.reason,
         "fallback_reason": decision.fallback_reason,
-        "defer_until": None,
+        "defer_until": None if decision.defer_until is None else format_time(decision.defer_until),
         "variants": dict(decision.variants),
         "versions": {
             "bundle": decision.versions.bundle,

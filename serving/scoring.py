@@ -36,7 +36,8 @@ def score(strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Sc
     p_model[rows != strategy.nothing] = predicted
     p_accept = np.clip(p_model * strategy.ratios[rows], *P_RANGE)
     value = _values(strategy, scope)[rows]
-    weight = np.ones(len(rows))
+    weights = strategy.context_weights(scope.values["context"].get("intent"))
+    weight = np.ones(len(rows)) if weights is None else weights[rows]
     lever, cost = strategy.levers[rows], strategy.costs[rows]
     priority = priorities(p_accept, weight, value, lever, cost)
     # A cost is known: the deviation of P alone, in money.

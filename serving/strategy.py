@@ -11,9 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from features.catalogue import EMPTY_CATALOGUE, Catalogue
+from features.catalogue import EMPTY_CATALOGUE, Catalogue, Intent
 from features.domain import DO_NOTHING, Arm
 from serving.arbitration import factor
+from serving.contact_policy import ContactPlan, contact_plan
 from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle
@@ -71,9 +72,26 @@ class Strategy:
 
     @cached_property
     def action_numbers(self) -> np.ndarray:
-        """(arms,) a number for the action of each arm."""
-        numbers = {action: n for n, action in enumerate((*self.catalogue.actions, DO_NOTHING.action))}
-        return np.array([numbers[arm.action] for arm in self.arms])
+        """(arms,) a number for the action of each arm; the actions of an exclusive group share theirs."""
+        numbers: dict[str, int] = {}
+        named = [_excluding(self.catalogue, arm) for arm in self.arms]
+        return np.array([numbers.setdefault(name, len(numbers)) for name in named])
+
+    @cached_property
+    def contact_plan(self) -> ContactPlan:
+        """The contact rules, with the arms that each concerns."""
+        return contact_plan(self.catalogue, self.arms)
+
+    @cached_property
+    def _context_weights(self) -> Mapping[str, np.ndarray]:
+        return {
+            intent.id: np.array([_weight(self.catalogue, intent, arm) for arm in self.arms])
+            for intent in self.catalogue.intents.values()
+        }
+
+    def context_weights(self, intent: object) -> np.ndarray | None:
+        """(arms,) factors for what the customer came for, None where the catalogue says nothing about it."""
+        return self._context_weights.get(intent) if isinstance(intent, str) else None
 
     @cached_property
     def costs(self) -> np.ndarray:
@@ -139,6 +157,16 @@ class Strategy:
         matrix[:, : len(customer)] = customer
         matrix[:, len(customer) :] = self._arm_rows[rows]
         return self.bundle.predict("propensity", matrix)
+
+
+def _excluding(catalogue: Catalogue, arm: Arm) -> str:
+    """What a slate may hold once: the action, or its group where that is exclusive. `/` is in no id."""
+    action = catalogue.actions.get(arm.action)
+    return f"group/{action.group}" if action and action.group in catalogue.exclusive_groups else arm.action
+
+
+def _weight(catalogue: Catalogue, intent: Intent, arm: Arm) -> float:
+    return 1.0 if arm == DO_NOTHING else factor(intent.percents(catalogue.actions[arm.action]))
 
 
 def _fixed_value(catalogue: Catalogue, arm: Arm) -> float:

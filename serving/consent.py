@@ -1,0 +1,52 @@
+"""What a customer has consented to: a state for a purpose on a channel, at a moment.
+
+`Customer.consents` maps `channel`, `purpose/channel` or `purpose/*` to `state` or `state@end`, the end in ISO 8601. The
+most specific key wins, `purpose/channel` before the other two; between those two the stricter. A state that is past its
+end is `expired`, what was never said is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from features.clock import parse_time
+
+#: From the most to the least permissive; anything that is none of these is `invalid`, the strictest.
+STATES = ("granted", "unknown", "expired", "revoked", "denied", "invalid")
+
+
+def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int) -> str:
+    """One of STATES.
+
+    >>> consent({"email": "denied", "service/email": "granted"}, "service", "email", 0)
+    'granted'
+    >>> consent({"email": "granted", "marketing/*": "revoked"}, "marketing", "email", 0)
+    'revoked'
+    >>> consent({"email": "granted@2026-01-01"}, "marketing", "email", parse_time("2026-01-01"))
+    'expired'
+    >>> consent({}, "marketing", "email", 0)
+    'unknown'
+    """
+    exact = consents.get(f"{purpose}/{channel}")
+    if exact is not None:
+        return _state_at(exact, now)
+    wide = [text for key in (channel, f"{purpose}/*") if (text := consents.get(key)) is not None]
+    return max((_state_at(text, now) for text in wide), key=STATES.index, default="unknown")
+
+
+def _state_at(text: str, now: int) -> str:
+    state, end = _parsed(text)
+    return state if end is None or now < end else "expired" if state == "granted" else state
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[str, int | None]:
+    """(state, end). What cannot be read is invalid: it permits nothing."""
+    state, at, end = text.partition("@")
+    if state not in STATES:
+        return "invalid", None
+    try:
+        return state, parse_time(end) if at else None
+    except (ValueError, OverflowError):
+        return "invalid", None

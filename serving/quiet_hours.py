@@ -1,0 +1,89 @@
+"""When not to contact: quiet hours on the customer's clock, and the moment they end.
+
+Pure wall-clock: what counts is what the clock shows there, so hours that a change of clocks skips or repeats are quiet
+exactly when the clock shows a quiet time. For a customer whose zone is unknown it is quiet when it is in any zone
+listed; where several rules match, all must allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from features.catalogue import QuietHours, covers
+from features.clock import DAY, MINUTE, SECOND, format_time
+from features.domain import Removal, Stage
+from serving.local_time import local, next_change, zones_of
+
+#: Rules that leave no gap within so long never will: they repeat every day.
+SEARCH = 3 * DAY
+
+
+def quiet_at(hours: QuietHours, zone: ZoneInfo, at: int) -> bool:
+    """Whether the clock there shows a quiet time."""
+    clock = local(at, zone)
+    minute = clock.hour * 60 + clock.minute
+    if hours.start < hours.end:
+        return hours.start <= minute < hours.end
+    return minute >= hours.start or minute < hours.end
+
+
+def quiet_until(hours: QuietHours, zone: ZoneInfo, at: int) -> int:
+    """The first moment from `at` on that is not quiet there."""
+    while quiet_at(hours, zone, at):
+        clock = local(at, zone)
+        into = clock.second * SECOND + at % SECOND
+        minutes = (hours.end - clock.hour * 60 - clock.minute) % 1440
+        ahead = at - into + minutes * MINUTE
+        # A change of clocks on the way may skip the end, or bring quiet time back.
+        at = next_change(zone, at, ahead) or ahead
+    return at
+
+
+class QuietClock:
+    """The quiet hours of one customer at one moment, looked at once for each channel and class."""
+
+    def __init__(self, rules: Sequence[QuietHours], customer_zone: str | None, now: int) -> None:
+        self._rules = [(rule, zones_of(customer_zone, rule.zones)) for rule in rules]
+        self._now = now
+        self._known: dict[tuple[str, str], Removal | None] = {}
+
+    def removal(self, channel: str, action_class: str) -> Removal | None:
+        """Why an outbound channel is quiet now for actions of this class, None where it is not."""
+        if not self._rules:
+            return None
+        key = (channel, action_class)
+        if key not in self._known:
+            self._known[key] = self._find(channel, action_class)
+        return self._known[key]
+
+    def opens_at(self, channel: str, action_class: str, at: int) -> int | None:
+        """The first moment from `at` on at which every rule allows it in every zone; None where there is none."""
+        pairs = [
+            (rule, zone) for rule, zones in self._rules if _concerns(rule, channel, action_class) for zone in zones
+        ]
+        end = at + SEARCH
+        while at < end:
+            later = at
+            for rule, zone in pairs:
+                later = quiet_until(rule, zone, later)
+            if later == at:
+                return at
+            at = later
+        return None
+
+    def _find(self, channel: str, action_class: str) -> Removal | None:
+        for rule, zones in self._rules:
+            if not _concerns(rule, channel, action_class):
+                continue
+            for zone in zones:
+                if quiet_at(rule, zone, self._now):
+                    opens = self.opens_at(channel, action_class, self._now)
+                    again = "" if opens is None else f"; open again {format_time(opens)}"
+                    seen = f"{local(self._now, zone):%H:%M} in {zone.key}"
+                    return Removal(Stage.CONTACT_POLICY, rule.id, seen, f"quiet {rule.hours}{again}", opens)
+        return None
+
+
+def _concerns(rule: QuietHours, channel: str, action_class: str) -> bool:
+    return (not rule.channels or channel in rule.channels) and covers(rule.action_class, action_class)
