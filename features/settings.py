@@ -52,7 +52,7 @@ class Settings:
     #: softmax: the gap, as a share of the largest value, at which an arm is drawn 2.7 times less often than the best.
     temperature: float = 0.1
     #: squarecb: how strongly the gap to the best, as a share of the largest value, tells against an arm.
-    gamma: float = 1_000.0
+    gamma: float = 3_000.0
     #: Least probability of every allowed arm; 1 / n where that is less.
     probability_floor: float = 0.0
     #: Share of decisions that may explore; the rest take the best arm.

@@ -11,6 +11,9 @@ from features.settings import Settings
 from training.policies import EpsilonGreedy, Policy, Softmax, SquareCB, Uniform, best_share, within
 from training.thompson import Thompson
 
+#: Together less than this is no base to share out in proportion: Thompson's own shares are good to 3e-8.
+_NOTHING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Explorer:
@@ -78,7 +81,7 @@ class Explorer:
 def capped(shares: np.ndarray, caps: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(n,) shares with none above its cap; what is cut off goes to the others in proportion to what they hold.
 
-    Where those hold nothing, it goes to the best of them. Where the caps leave no room for 1, they rise alike.
+    Where those hold next to nothing, it goes to the best of them. Where the caps leave no room for 1, they rise alike.
 
     >>> capped(np.array([0.8, 0.1, 0.1]), np.array([0.2, 1.0, 0.3]), np.zeros(3))
     array([0.2, 0.5, 0.3])
@@ -90,7 +93,7 @@ def capped(shares: np.ndarray, caps: np.ndarray, values: np.ndarray) -> np.ndarr
     while (over := (shares > caps) & ~full).any():
         full |= over
         rest = np.where(full, 0.0, shares)
-        if not rest.any():
+        if rest.sum() < _NOTHING:
             rest = best_share(np.where(full, -np.inf, values))
         shares = np.where(full, caps, rest * ((1.0 - caps[full].sum()) / rest.sum()))
     return shares

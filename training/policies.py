@@ -139,11 +139,11 @@ class SquareCB:
 
     p_k = 1 / (n + gamma x gap_k), the best takes the rest. The paper has rewards in [0, 1]; here gaps are shares of the
     largest value, the relative gap of FastCB (Foster and Krishnamurthy 2021), so that gamma means the same in every
-    currency: at 80 arms and gamma 1,000 an arm worth half as much holds 1 / 580. Fails where all values are close
+    currency: at 80 arms and gamma 3,000 an arm worth half as much holds 1 / 1,580. Fails where all values are close
     beside their error: then it is nearly uniform, whatever is known.
     """
 
-    gamma: float = 1_000.0
+    gamma: float = 3_000.0
 
     def __post_init__(self) -> None:
         within("gamma", self.gamma, 0.0, 1e9)

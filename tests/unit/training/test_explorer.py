@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from features.settings import Settings
@@ -21,6 +22,8 @@ GREEDY = EpsilonGreedy(0.0)
 arms = st.lists(st.tuples(st.floats(-50, 50), st.floats(0, 20), st.floats(0, 1)), min_size=1, max_size=12)
 
 
+@example([(0.0, 0.0, 1.0), (40.0, 1.0, 0.2), (2.0, 1.0, 1.0)], "thompson", 0.0, 1.0)
+@trials(derandomize=True, deadline=None, max_examples=300)
 @given(arms, st.sampled_from(sorted(policies(Settings()))), st.floats(0, 1), st.floats(0, 1))
 def test_every_limit_holds_for_every_policy(
     rows: list[tuple[float, float, float]], name: str, floor: float, share: float
@@ -84,6 +87,8 @@ def test_what_is_cut_off_goes_to_the_others_in_proportion() -> None:
 
 def test_where_the_others_hold_nothing_the_best_of_them_takes_it() -> None:
     shares = np.array([0.0, 0.0, 0.0, 1.0])
+    assert capped(shares, np.array([1.0, 1.0, 0.3, 0.2]), VALUES) == pytest.approx([0.0, 0.5, 0.3, 0.2])
+    shares = np.array([3e-310, 1e-310, 2e-320, 1.0])
     assert capped(shares, np.array([1.0, 1.0, 0.3, 0.2]), VALUES) == pytest.approx([0.0, 0.5, 0.3, 0.2])
 
 

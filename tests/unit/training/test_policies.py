@@ -107,6 +107,8 @@ def what_is_no_number_is_refused(policy: Policy, values: np.ndarray, deviations:
             arguments[column][-1] = wrong
             with pytest.raises(InvalidInput, match="finite"):
                 policy.probabilities(*arguments)
+    with pytest.raises(InvalidInput, match="at least 0"):
+        policy.probabilities(values, deviations - 1e300)
     with pytest.raises(InvalidInput, match="at least one"):
         policy.probabilities(values[:0], deviations[:0])
     with pytest.raises(InvalidInput, match="one deviation for each"):
