@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,17 @@ def load_catalogue(folder: Path) -> Catalogue:
 
     Raises CatalogueError naming file, line and key of the first fault; `read_catalogue` gives them all.
     """
-    catalogue, faults = read_catalogue(folder)
+    return parse_catalogue(read_sources(folder))
+
+
+def read_sources(folder: Path) -> dict[str, bytes]:
+    """The files a catalogue is written in, by name."""
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.toml"))} if folder.is_dir() else {}
+
+
+def parse_catalogue(sources: Mapping[str, bytes]) -> Catalogue:
+    """The catalogue written in these files, in order of their names. Raises CatalogueError as `load_catalogue` does."""
+    catalogue, faults = check_catalogue(sources)
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise CatalogueError(str(faults[0]) + more, field=faults[0].key)
@@ -34,12 +44,16 @@ def load_catalogue(folder: Path) -> Catalogue:
 
 def read_catalogue(folder: Path) -> tuple[Catalogue, list[Fault]]:
     """The catalogue as far as it can be read, and every structural fault."""
+    return check_catalogue(read_sources(folder))
+
+
+def check_catalogue(sources: Mapping[str, bytes]) -> tuple[Catalogue, list[Fault]]:
+    """The same, of files already read."""
     reader = _Reader()
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
-        content = file.read_bytes()
+    for name, content in sorted(sources.items()):
         digest.update(content)
-        reader.read(file.name, content)
+        reader.read(name, content)
     found = reader.found
     if not any(found.values()) and not reader.faults:
         return EMPTY_CATALOGUE, []

@@ -1,6 +1,8 @@
 """The ledger: the one durable record of events, customers, decisions, outcomes, reservations, and what was learned."""
 
 from features.ledger.arrow import read_arrow
+from features.ledger.bulk import ToAppend
+from features.ledger.past import DrawnItem, LiveRecord
 from features.ledger.records import (
     Appended,
     BeforeDecision,
@@ -17,12 +19,15 @@ __all__ = [
     "Appended",
     "BeforeDecision",
     "ContactSlot",
+    "DrawnItem",
     "Heard",
     "LearnableItem",
     "Ledger",
+    "LiveRecord",
     "StoredAnswer",
     "StoredDecision",
     "Suppression",
+    "ToAppend",
     "open_ledger",
     "read_arrow",
 ]

@@ -16,7 +16,7 @@ from features.ledger.prepared import Prepared
 from features.ledger.records import BeforeDecision, ContactSlot, Heard, StoredAnswer
 
 _decode = msgspec.json.decode
-_SLOT = ("action", "channel", "action_group", "action_class", "reserved_at", "expires_at", "state")
+SLOT_COLUMNS = ("action", "channel", "action_group", "action_class", "reserved_at", "expires_at", "state")
 _DECISION = (
     *("decision_id", "request_id", "request_hash", "customer_id", "decided_at", "origin"),
     *("result", "reason", "fallback_reason", "variants", "record", "answer"),
@@ -40,7 +40,7 @@ class DecisionPath:
         self._customer = Prepared(engine, customer.where(c.customer_id == bindparam("customer")))
         self._heard = Prepared(engine, _heard())
         slots = (
-            select(*(r[name] for name in _SLOT), r.decision_id, r.rank, i.shown_at)
+            select(*(r[name] for name in SLOT_COLUMNS), r.decision_id, r.rank, i.shown_at)
             .outerjoin(t.decision_items, and_(i.decision_id == r.decision_id, i.rank == r.rank))
             .where(r.customer_id == bindparam("customer"), r.reserved_at >= bindparam("since"))
             .where(r.state != bindparam("released"))
@@ -56,7 +56,7 @@ class DecisionPath:
         self._decision = Prepared(engine, t.decisions.insert().inline(), _DECISION)
         self._item = Prepared(engine, t.decision_items.insert().inline(), _ITEM)
         self._reservation = Prepared(
-            engine, t.reservations.insert().inline(), ("decision_id", "rank", "customer_id", *_SLOT)
+            engine, t.reservations.insert().inline(), ("decision_id", "rank", "customer_id", *SLOT_COLUMNS)
         )
         share = select(func.pg_advisory_xact_lock_shared(bindparam("key")))
         self._share_log = Prepared(engine, share) if engine.dialect.name == "postgresql" else None

@@ -7,12 +7,14 @@ from sqlalchemy import Engine, func, select
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.activity import Activity
+from features.ledger.bulk import Bulk
 from features.ledger.contacts import Contacts
 from features.ledger.decisions import Decisions
 from features.ledger.learning import Learning
+from features.ledger.past import Past
 
 
-class Ledger(Activity, Contacts, Decisions, Learning):
+class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
     """The durable record on one database. Safe to share between threads."""
 
     def __init__(self, engine: Engine, url: str) -> None:

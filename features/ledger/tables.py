@@ -149,6 +149,14 @@ policy_snapshots = Table(
     Column("state", Text, nullable=False),
 )
 
+#: Every catalogue that ever decided: `files` are its TOML files by name, as JSON.
+catalogues = Table(
+    "catalogues",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("files", Text, nullable=False),
+)
+
 #: Small facts that must survive: the time shift of an import, the position up to which features were pushed.
 notes = Table(
     "notes",
