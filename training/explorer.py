@@ -8,7 +8,7 @@ import numpy as np
 
 from features.errors import InvalidInput
 from features.settings import Settings
-from training.policies import EpsilonGreedy, Policy, Softmax, SquareCB, Uniform, best_share, within
+from training.policies import EpsilonGreedy, Policy, Softmax, SquareCB, Uniform, best_share, plain, within
 from training.thompson import Thompson
 
 #: Together less than this is no base to share out in proportion: Thompson's own shares are good to 3e-8.
@@ -40,18 +40,18 @@ class Explorer:
 
     @property
     def name(self) -> str:
-        """Names the distribution: the policy, and every limit that is set.
+        """Names the distribution: the policy, and every limit that is set. `named_explorer` reads it.
 
         >>> Explorer(EpsilonGreedy(0.1), probability_floor=0.01).name
         'epsilon-greedy-0.1,floor-0.01'
         """
         parts = [self.policy.name]
         if self.exploration_share < 1.0:
-            parts.append(f"share-{self.exploration_share:g}")
+            parts.append(f"share-{plain(self.exploration_share)}")
         if self.new_arm_ramp:
-            parts.append(f"ramp-{self.new_arm_ramp}-{self.new_arm_share:g}")
+            parts.append(f"ramp-{self.new_arm_ramp}-{plain(self.new_arm_share)}")
         if self.probability_floor:
-            parts.append(f"floor-{self.probability_floor:g}")
+            parts.append(f"floor-{plain(self.probability_floor)}")
         return ",".join(parts)
 
     def caps(self, counts: np.ndarray, nothing: int | None = None) -> np.ndarray | None:
@@ -139,3 +139,35 @@ def make_explorer(settings: Settings) -> Explorer:
         settings.new_arm_ramp,
         settings.new_arm_share,
     )
+
+
+def named_explorer(name: str) -> Explorer:
+    """The explorer of this `Explorer.name`. Raises InvalidInput for a text that is none.
+
+    >>> named_explorer("squarecb-1000,floor-0.01").probability_floor
+    0.01
+    """
+    first, *limits = name.split(",")
+    given: dict[str, float] = {}
+    try:
+        for limit in limits:
+            kind, text = limit.split("-", 1)
+            if kind == "ramp":
+                ramp, _, text = text.partition("-")
+                given["new_arm_ramp"] = int(ramp)
+            given[_LIMITS[kind]] = float(text)
+        return Explorer(_named_policy(first), **given)  # type: ignore[arg-type]
+    except (KeyError, ValueError) as error:
+        raise InvalidInput(f"no policy of this version is named {name!r}", field="policy") from error
+
+
+def _named_policy(name: str) -> Policy:
+    for kind, make in (("epsilon-greedy", EpsilonGreedy), ("softmax", Softmax), ("squarecb", SquareCB)):
+        if name.startswith(f"{kind}-"):
+            return make(float(name.removeprefix(f"{kind}-")))
+    plain_ones: dict[str, Policy] = {"uniform": Uniform(), "thompson": Thompson()}
+    return plain_ones[name]
+
+
+#: What a limit in a name is called as a setting.
+_LIMITS = {"share": "exploration_share", "ramp": "new_arm_share", "floor": "probability_floor"}

@@ -61,6 +61,16 @@ def within(name: str, value: float, low: float, high: float) -> None:
         raise InvalidInput(f"{name} must be between {low:g} and {high:g}, not {value!r}", field=name)
 
 
+def plain(number: float) -> str:
+    """A number in a name: short where that says it exactly, else in full.
+
+    >>> plain(1000.0), plain(0.1), plain(0.123456789)
+    ('1000', '0.1', '0.123456789')
+    """
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
+
+
 @dataclass(frozen=True, slots=True)
 class Uniform:
     """Every arm alike: the policy to collect data with. Fails at earning: it never uses what it knows."""
@@ -93,7 +103,7 @@ class EpsilonGreedy:
 
     @property
     def name(self) -> str:
-        return f"epsilon-greedy-{self.epsilon:g}"
+        return f"epsilon-greedy-{plain(self.epsilon)}"
 
     def probabilities(self, values: np.ndarray, deviations: np.ndarray) -> np.ndarray:
         """(n,) each at least epsilon / n.
@@ -120,7 +130,7 @@ class Softmax:
 
     @property
     def name(self) -> str:
-        return f"softmax-{self.temperature:g}"
+        return f"softmax-{plain(self.temperature)}"
 
     def probabilities(self, values: np.ndarray, deviations: np.ndarray) -> np.ndarray:
         """(n,) in proportion to exp(-gap / temperature).
@@ -150,7 +160,7 @@ class SquareCB:
 
     @property
     def name(self) -> str:
-        return f"squarecb-{self.gamma:g}"
+        return f"squarecb-{plain(self.gamma)}"
 
     def probabilities(self, values: np.ndarray, deviations: np.ndarray) -> np.ndarray:
         """(n,) each at least 1 / (n + 2 gamma).
