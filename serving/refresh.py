@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from features.catalogue import load_catalogue
+from features.catalogue import parse_catalogue, read_sources
 from features.errors import CatalogueError, SegueError
 from features.ledger import Ledger
 from features.online import FeatureStore
@@ -16,7 +16,6 @@ from serving.breaker import GuardedStore
 from serving.expressions import compile_catalogue
 from serving.metrics import Metrics
 from serving.strategy import EMPTY_STRATEGY, Strategy
-from training.bandit import PolicySnapshot
 from training.bundle import Bundle, champion, load_bundle
 from training.explorer import make_explorer
 from training.learner import latest_snapshot
@@ -48,12 +47,10 @@ class Live:
             self._when_new("bundle", _stamp(self._settings.bundle_folder, "champion.json"), self._load_bundle),
             self._when_new("catalogue", self._catalogue_stamp(), self._load_catalogue),
         ]
-        snapshot, _ = latest_snapshot(self._ledger)
-        if self._bundle is not None and snapshot.bundle not in (None, self._bundle.bundle_id):
-            # Learned on another bundle's predictions: not a correction of this one's.
-            snapshot = PolicySnapshot(snapshot.number, self._bundle.bundle_id)
+        bundle = None if self._bundle is None else self._bundle.bundle_id
+        snapshot = latest_snapshot(self._ledger)[0].correcting(bundle)
         if any(news) or snapshot.number != self.strategy.snapshot.number:
-            self.strategy = Strategy(self._compiled, self._bundle, snapshot, self._explorer)
+            self.strategy = Strategy(self._compiled, self._bundle, snapshot, self._explorer).warm()
             return True
         return False
 
@@ -66,6 +63,9 @@ class Live:
         except (SegueError, OSError) as error:
             log.error("%s not taken in, the last good one stays: %s", name, error)
             return False
+        except Exception:
+            self._seen.pop(name)  # not its own fault (a database that is away): to be tried again
+            raise
         return True
 
     def _load_features(self) -> None:
@@ -78,12 +78,15 @@ class Live:
         self._bundle = None if folder is None else load_bundle(folder)
 
     def _load_catalogue(self) -> None:
-        catalogue = load_catalogue(self._settings.catalogue_folder)
+        sources = read_sources(self._settings.catalogue_folder)
+        catalogue = parse_catalogue(sources)
         names = None if self.features is None else self.features.contract.names
         compiled, faults = compile_catalogue(catalogue, names)
         if faults:
             # Never half of it: a dropped condition would open an action to everybody.
             raise CatalogueError("; ".join(str(fault) for fault in faults))
+        # Before anything is decided by it: whoever replays a decision needs the catalogue of that day.
+        self._ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
         self._compiled = compiled
 
     def _catalogue_stamp(self) -> tuple[tuple[str, int, int], ...]:

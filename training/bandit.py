@@ -91,6 +91,10 @@ class PolicySnapshot:
             arms[key] = arms.get(key, ArmStatistics()) + statistics
         return replace(self, number=self.number + 1, arms=arms)
 
+    def correcting(self, bundle: str | None) -> PolicySnapshot:
+        """What of it corrects the predictions of this bundle: nothing, where it was learned on another's."""
+        return self if bundle is None or self.bundle in (None, bundle) else PolicySnapshot(self.number, bundle)
+
     def to_json(self) -> str:
         rows = {k: [s.count, s.accepts_units, s.expected_units] for k, s in sorted(self.arms.items())}
         return msgspec.json.encode({"number": self.number, "bundle": self.bundle, "arms": rows}).decode()
