@@ -1,4 +1,4 @@
-"""The sub-commands of `serving`: serve, work, decide, explain, catalogue check."""
+"""The sub-commands of `serving`: serve, work, decide, explain, replay, catalogue check."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from features.cli import Home
 from features.errors import SegueError
+from serving import replay_cli
 
 
 def commands(app: typer.Typer) -> None:
@@ -16,6 +17,7 @@ def commands(app: typer.Typer) -> None:
     app.command()(work)
     app.command()(decide)
     app.command()(explain)
+    app.command()(replay_cli.replay)
     catalogue = typer.Typer(help="The catalogue of actions, channels and contact rules.", no_args_is_help=True)
 
     @catalogue.callback()

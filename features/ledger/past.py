@@ -31,6 +31,9 @@ class LiveRecord:
 
     position: int
     decision_id: str
+    request_id: str
+    customer_id: str
+    decided_at: int
     record: bytes
     items: tuple[DrawnItem, ...]
 
@@ -66,16 +69,15 @@ class Past:
     def live_records(self, after: int, limit: int, decision_id: str | None = None) -> list[LiveRecord]:
         """The next decisions made here after a position of the log, at most `limit`, or the one with this id."""
         d, i = t.decisions.c, t.decision_items.c
-        query = select(d.position, d.decision_id, d.record).where(d.position > after, d.origin == "live")
+        columns = (d.position, d.decision_id, d.request_id, d.customer_id, d.decided_at)
+        query = select(*columns, d.record).where(d.position > after, d.origin == "live")
         if decision_id is not None:
             query = query.where(d.decision_id == decision_id)
         with database.reading(self._engine) as connection:
             rows = connection.execute(query.order_by(d.position).limit(limit)).all()
             wanted = i.decision_id.in_([row.decision_id for row in rows])
-            columns = (i.rank, i.action, i.channel, i.action_probability, i.p_model, i.p_accept)
+            parts = (i.rank, i.action, i.channel, i.action_probability, i.p_model, i.p_accept)
             items: dict[str, list[DrawnItem]] = {}
-            for row in connection.execute(select(i.decision_id, *columns).where(wanted).order_by(i.rank)):
+            for row in connection.execute(select(i.decision_id, *parts).where(wanted).order_by(i.rank)):
                 items.setdefault(row[0], []).append(DrawnItem(*row[1:]))
-        return [
-            LiveRecord(r.position, r.decision_id, bytes(r.record), tuple(items.get(r.decision_id, ()))) for r in rows
-        ]
+        return [LiveRecord(*row[:5], bytes(row.record), tuple(items.get(row.decision_id, ()))) for row in rows]
