@@ -20,6 +20,8 @@ DOOR = Door()
     name="segue",
     traffic={"timeout": 30},
     metrics={"enabled": False},
+    # Spans nobody collects cost 0.1 ms of every request.
+    tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
 )
 class Segue:

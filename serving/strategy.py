@@ -15,11 +15,13 @@ from features.catalogue import EMPTY_CATALOGUE, Catalogue, Intent
 from features.domain import DO_NOTHING, Arm
 from serving.arbitration import factor
 from serving.contact_policy import ContactPlan, contact_plan
+from serving.eligibility import Gates, gates_of
 from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle
 from training.explorer import Explorer
 from training.policies import EpsilonGreedy
+from training.scorer import ArmScorer
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
@@ -83,6 +85,11 @@ class Strategy:
         return contact_plan(self.catalogue, self.arms)
 
     @cached_property
+    def gates(self) -> Gates:
+        """What consent and quiet hours tell apart among the arms."""
+        return gates_of(self.catalogue, self.arms)
+
+    @cached_property
     def _context_weights(self) -> Mapping[str, np.ndarray]:
         return {
             intent.id: np.array([_weight(self.catalogue, intent, arm) for arm in self.arms])
@@ -130,9 +137,9 @@ class Strategy:
         return {a: e.value for a, e in self.compiled.expressions.items() if e.value is not None}
 
     @cached_property
-    def _arm_rows(self) -> np.ndarray:
+    def _propensity(self) -> ArmScorer:
         assert self.bundle is not None
-        return self.bundle.encoder.arm_matrix(self.arms, self.catalogue)
+        return self.bundle.for_arms(self.bundle.encoder.arm_matrix(self.arms, self.catalogue))
 
     @cached_property
     def _scores_read(self) -> tuple[str, ...]:
@@ -152,11 +159,14 @@ class Strategy:
         """(len(rows),) response probability of these arms for a customer with these features."""
         if self.bundle is None or not len(rows):
             return np.full(len(rows), P_WITHOUT_MODEL)
-        customer = self.bundle.encoder.customer_row(features)
-        matrix = np.empty((len(rows), len(customer) + self._arm_rows.shape[1]))
-        matrix[:, : len(customer)] = customer
-        matrix[:, len(customer) :] = self._arm_rows[rows]
-        return self.bundle.predict("propensity", matrix)
+        return self._propensity.predict(self.bundle.encoder.customer_row(features), rows)
+
+    def warm(self) -> Strategy:
+        """Works out beforehand what every decision needs, so that none has to wait for it."""
+        for name in dir(type(self)):
+            if isinstance(getattr(type(self), name), cached_property) and (self.bundle or name != "_propensity"):
+                getattr(self, name)
+        return self
 
 
 def _excluding(catalogue: Catalogue, arm: Arm) -> str:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from features.contract import FeatureContract
 from features.encode import Encoder
 from features.errors import NotFound, UntrustedArtefact
 from training.calibration import Calibration
-from training.scorer import Scorer
+from training.scorer import ArmScorer, Scorer
 
 Floats = NDArray[np.float64]
 
@@ -37,12 +37,14 @@ MANIFEST = "manifest.json"
 REFERENCE = "reference.parquet"
 CHAMPION = "champion.json"
 DIGEST_LENGTH = 16
+#: Catalogues come and go, the scorers of a few of them stay.
+ARM_SETS_KEPT = 8
 _ID = re.compile(rf"\d{{8}}T\d{{6}}-[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A loaded bundle. Nothing in it changes: share it between threads, and load it before or after a fork."""
+    """A loaded bundle. Only a memo in it changes: share it between threads, and load it before or after a fork."""
 
     bundle_id: str
     created_at: int
@@ -54,6 +56,8 @@ class Bundle:
     scorers: Mapping[str, Scorer]
     #: The whole manifest: metrics, verdicts, data hashes, commit.
     manifest: Mapping[str, Any]
+    #: What `for_arms` has made, by the bytes of the rows: a new snapshot comes every second, new arms seldom.
+    _made: dict[bytes, ArmScorer] = field(default_factory=dict, repr=False)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -69,6 +73,17 @@ class Bundle:
         """
         scorer = self.scorers.get(name)
         return np.full(len(matrix), self.base_rates[name]) if scorer is None else scorer.predict(matrix)
+
+    def for_arms(self, rows: Floats) -> ArmScorer:
+        """The propensity model prepared for these arms; `rows`, shape (m, a), are their columns."""
+        key = rows.tobytes()
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= ARM_SETS_KEPT:
+                self._made.clear()
+            width = len(self.encoder.customer_columns)
+            made = self._made[key] = ArmScorer(self.scorers.get("propensity"), self.base_rates, rows, width)
+        return made
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput, UntrustedArtefact
 from training.calibration import Calibration
+from training.forest import Forest
 
 Floats = NDArray[np.float64]
 
@@ -37,3 +41,30 @@ class Scorer:
         # One thread: starting a second costs more than 200 trees on a hundred rows, and threads do not survive fork.
         margins = self._booster.predict(matrix, raw_score=True, num_threads=1)
         return self.calibration.apply(np.asarray(margins, dtype=np.float64))
+
+
+class ArmScorer:
+    """The propensity of one customer with fixed arms: to the last bit what `Scorer` gives for the same rows, sooner.
+
+    A model that `Forest` cannot take apart, or that is not there, is asked in the ordinary way.
+    """
+
+    def __init__(
+        self, scorer: Scorer | None, base_rates: Mapping[str, float], rows: Floats, customer_width: int
+    ) -> None:
+        """`rows`, shape (m, a), are the arms' columns; a missing scorer answers with the base rate."""
+        self._scorer, self._base_rate, self._rows = scorer, base_rates["propensity"], rows
+        self._forest: Forest | None = None
+        if scorer is not None:
+            with suppress(ValueError):
+                self._forest = Forest(scorer.text, customer_width)
+                self._masks = self._forest.arms(rows)
+
+    def predict(self, customer: Floats, chosen: NDArray[np.intp]) -> Floats:
+        """Probabilities, shape (n,), of a customer, shape (k,), with the arms `chosen`, shape (n,)."""
+        if self._scorer is None:
+            return np.full(len(chosen), self._base_rate)
+        if self._forest is None:
+            rows = self._rows[chosen]
+            return self._scorer.predict(np.hstack([np.broadcast_to(customer, (len(rows), len(customer))), rows]))
+        return self._scorer.calibration.apply(self._forest.margins(customer, self._masks[:, chosen]))
