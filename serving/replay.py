@@ -173,7 +173,7 @@ def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) ->
         DrawnItem(i.rank, i.arm.action, i.arm.channel, i.action_probability, i.p_model, i.p_accept) for i in again.items
     ]
     ours = {name: getattr(again, name) for name in columns} | {"items": items}
-    return _first(msgspec.to_builtins(columns | {"items": found.items}), msgspec.to_builtins(ours), "ledger.")
+    return _first(msgspec.to_builtins(columns | {"items": list(found.items)}), msgspec.to_builtins(ours), "ledger.")
 
 
 def _first(recorded: Any, now: Any, path: str) -> str:
