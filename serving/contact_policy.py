@@ -6,8 +6,8 @@ or counts what was seen or answered. A contact promised counts until it is made,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from features.catalogue import Catalogue, ContactRule, covers
 from features.clock import DAY, SECOND, format_time
 from features.domain import ActionClass, Arm, OutcomeKind, Removal, Stage
 from features.ledger import ContactSlot, Heard
-from serving.contact_window import Window, window_of
+from serving.contact_window import window_of
 
 #: A contact may be made so long after it was decided, and then counts from that moment: look back further by it.
 DELIVERY_MARGIN = 2 * DAY
+#: An arm, its group, its class, and the kind of outcome, "" for a contact.
+About = tuple[Arm, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,16 @@ class ContactPlan:
     #: How far back contacts matter, and outcomes: microseconds, None where no rule counts them.
     contacts_back: int
     heard_back: int | None
+    rules: tuple[ContactRule, ...]
+    _counting: dict[About, tuple[int, ...]] = field(default_factory=dict)
 
-    @property
-    def rules(self) -> tuple[ContactRule, ...]:
-        return self.catalogue.contact_rules
+    def counting(self, about: About) -> tuple[int, ...]:
+        """The numbers of the rules that count this contact (no kind) or outcome; worked out once for each."""
+        numbers = self._counting.get(about)
+        if numbers is None:
+            numbers = tuple(n for n, rule in enumerate(self.rules) if _counts(rule, about, self.catalogue))
+            self._counting[about] = numbers
+        return numbers
 
 
 def contact_plan(catalogue: Catalogue, arms: Sequence[Arm]) -> ContactPlan:
@@ -46,25 +54,14 @@ def contact_plan(catalogue: Catalogue, arms: Sequence[Arm]) -> ContactPlan:
         action = catalogue.actions.get(arm.action)
         held: list[int] = []
         if action is not None:
-            about = (arm, action.group, action.action_class)
-            held = [n for n, rule in enumerate(rules) if _concerns(rule, *about, catalogue)]
+            held = [n for n, r in enumerate(rules) if _concerns(r, arm, action.group, action.action_class, catalogue)]
         holding.append(tuple(held))
         taking.append(tuple(n for n in held if rules[n].limit and _is_contact(rules[n], arm.channel, catalogue)))
     heard = [_reach(rule) for rule in rules if rule.counts in ("seen", "outcome")]
     contacts = [_reach(rule) for rule in rules if rule.counts != "outcome"]
     return ContactPlan(
-        catalogue, tuple(holding), tuple(taking), max(contacts, default=0), max(heard) if heard else None
+        catalogue, tuple(holding), tuple(taking), max(contacts, default=0), max(heard) if heard else None, rules
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a rule stands: what it counted, how many more it has room for, and if closed until when."""
-
-    count: int
-    room: int
-    closed: bool
-    opens_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,11 @@ class ContactState:
     """Where every rule stands for one customer at one moment. `removals` has the closed rules by their numbers."""
 
     plan: ContactPlan
-    standings: tuple[Standing, ...]
-    removals: dict[int, Removal]
+    zone: str | None
+    now: int
+    #: For each rule when what it counts happened, in order of time.
+    moments: tuple[Sequence[int], ...]
+    removals: Mapping[int, Removal]
 
     def removal(self, row: int) -> Removal | None:
         """The first closed rule that holds back the arm in this row."""
@@ -83,79 +83,102 @@ class ContactState:
                     return self.removals[number]
         return None
 
-    def opens_at(self, row: int, now: int) -> int | None:
-        """When the last rule that holds back this arm opens, `now` where none does, None where one never does."""
-        moments = [self.standings[n].opens_at for n in self.plan.holding[row] if self.standings[n].closed]
-        known = [moment for moment in moments if moment is not None]
-        return None if len(known) < len(moments) else max(known, default=now)
+    def opens_at(self, row: int) -> int | None:
+        """When the last rule that holds back this arm opens, now where none does, None where one never does."""
+        opens = self.now
+        for number in self.plan.holding[row]:
+            removal = self.removals.get(number)
+            if removal is not None:
+                if removal.opens_at is None:
+                    return None
+                opens = max(opens, removal.opens_at)
+        return opens
 
     def room_after(self, taken: Sequence[int], rows: np.ndarray) -> np.ndarray:
         """(len(rows),) whether each arm may still follow in a slate after those in the rows `taken`."""
-        room = [standing.room for standing in self.standings]
+        room: dict[int, int] = {}
         for row in taken:
             for number in self.plan.taking[row]:
-                room[number] -= 1
-        full = {number for number, left in enumerate(room) if left <= 0 and not self.standings[number].closed}
-        return np.array([full.isdisjoint(self.plan.taking[row]) for row in rows], dtype=bool)
+                room[number] = room.get(number, self._room(number)) - 1
+        full = {number for number, left in room.items() if left <= 0}
+        return np.array([full.isdisjoint(self.plan.holding[row]) for row in rows], dtype=bool)
+
+    def _room(self, number: int) -> int:
+        """How many more a rule that is open has room for."""
+        rule = self.plan.rules[number]
+        return rule.limit - window_of(rule, self.zone, self.now).count(self.moments[number])
 
 
 def contact_state(
     plan: ContactPlan, slots: Sequence[ContactSlot], heard: Sequence[Heard], customer_zone: str | None, now: int
 ) -> ContactState:
     """Where every rule stands, given the customer's contacts and outcomes as far back as the plan says."""
-    standings, removals = [], {}
+    moments = counted_moments(plan, slots, heard, now)
+    removals = {}
     for number, rule in enumerate(plan.rules):
-        if rule.forbids:
-            standing = Standing(0, 0, True)
-        else:
-            moments = _moments(rule, plan.catalogue, slots, heard, now)
-            standing = _standing(rule, moments, window_of(rule, customer_zone, now), now)
-        standings.append(standing)
-        if standing.closed:
-            removals[number] = _removal(rule, standing)
-    return ContactState(plan, tuple(standings), removals)
+        # With fewer than its limit a rule is open whatever the window; so most cost nothing.
+        if len(moments[number]) >= rule.limit:
+            removal = _closed(rule, moments[number], customer_zone, now)
+            if removal is not None:
+                removals[number] = removal
+    return ContactState(plan, customer_zone, now, moments, removals)
 
 
-def _standing(rule: ContactRule, moments: Sequence[int], window: Window, now: int) -> Standing:
-    """`moments` in order of time. A rule with fewer of them than its limit is open whatever the window."""
-    if len(moments) < rule.limit:
-        return Standing(len(moments), rule.limit - len(moments), False)
-    count = window.count(moments)
-    if not rule.pause_days:
+def _closed(rule: ContactRule, moments: Sequence[int], zone: str | None, now: int) -> Removal | None:
+    """Why the rule is closed, with what it saw and when it opens; None where it is open."""
+    if rule.forbids:
+        return Removal(Stage.CONTACT_POLICY, rule.id, "any contact", "forbidden")
+    window = window_of(rule, zone, now)
+    opens, count = None, window.count(moments)
+    if rule.pause_days:
+        reached = window.last_reached(moments, rule.limit)
+        opens = None if reached is None else reached + round(rule.pause_days * DAY)
+        count = max(count, rule.limit)
+    elif count >= rule.limit:
         opens = window.opens_at(moments, rule.limit)
-        return Standing(count, rule.limit - count, opens is not None, opens)
-    paused_from = window.last_reached(moments, rule.limit)
-    opens = None if paused_from is None else paused_from + round(rule.pause_days * DAY)
-    closed = opens is not None and opens > now
-    return Standing(max(count, rule.limit) if closed else count, rule.limit - count, closed, opens if closed else None)
+    if opens is None or opens <= now:
+        return None
+    counted = rule.outcome if rule.counts == "outcome" else rule.counts
+    most = f"{rule.limit} {counted} {_span(rule)}"
+    limit = f"{most}, then a pause of {rule.pause_days:g} days" if rule.pause_days else f"at most {most}"
+    seen = f"{count} {counted}"
+    return Removal(Stage.CONTACT_POLICY, rule.id, seen, f"{limit}; open again {format_time(opens)}", opens)
 
 
-def _moments(
-    rule: ContactRule, catalogue: Catalogue, slots: Sequence[ContactSlot], heard: Sequence[Heard], now: int
-) -> list[int]:
-    """When each thing happened that the rule counts, in order of time."""
-    moments: dict[tuple[str, int, int], int] = {}
-    if rule.counts != "outcome":
-        for number, slot in enumerate(slots):
-            promised = slot.state != "committed"
-            if promised and slot.expires_at <= now:
-                continue
-            if not _is_contact(rule, slot.arm.channel, catalogue):
-                continue
-            if _concerns(rule, slot.arm, slot.action_group, slot.action_class, catalogue):
-                at = slot.reserved_at if rule.counts == "decided" else _made_at(slot, promised, now)
-                # A slot without its decision's id, as tests may have it, is one of its own.
-                moments[slot.decision_id, slot.rank, 0 if slot.decision_id else number] = at
-    if rule.counts in ("seen", "outcome"):
-        wanted = rule.outcome if rule.counts == "outcome" else OutcomeKind.SEEN
-        for number, one in enumerate(heard):
-            action = catalogue.actions.get(one.arm.action)
-            action_class = ActionClass.MARKETING if action is None else action.action_class
-            if one.kind == wanted and _concerns(rule, one.arm, one.action_group, action_class, catalogue):
-                # Seen is seen, however often it is told; outcomes count one by one.
-                key = (one.decision_id, one.rank, 0 if rule.counts == "seen" and one.decision_id else number)
-                moments[key] = min(one.occurred_at, moments.get(key, one.occurred_at))
-    return sorted(moments.values())
+def counted_moments(
+    plan: ContactPlan, slots: Sequence[ContactSlot], heard: Sequence[Heard], now: int
+) -> tuple[Sequence[int], ...]:
+    """For each rule when what it counts happened, in order of time. A promise that expired unkept counts no more."""
+    found: list[dict[tuple[object, int], int]] = [{} for _ in plan.rules]
+    for place, slot in enumerate(slots):
+        promised = slot.state != "committed"
+        if promised and slot.expires_at <= now:
+            continue
+        about = (slot.arm, slot.action_group, slot.action_class, "")
+        for number in plan.counting(about):
+            decided = plan.rules[number].counts == "decided"
+            at = slot.reserved_at if decided else _made_at(slot, promised, now)
+            found[number][slot.decision_id or place, slot.rank] = at
+    for place, one in enumerate(heard):
+        action = plan.catalogue.actions.get(one.arm.action)
+        action_class = ActionClass.MARKETING if action is None else action.action_class
+        for number in plan.counting((one.arm, one.action_group, action_class, one.kind)):
+            # Seen is seen, however often it is told; outcomes count one by one.
+            seen = plan.rules[number].counts == "seen"
+            key = (one.decision_id or place if seen else place, one.rank)
+            found[number][key] = min(one.occurred_at, found[number].get(key, one.occurred_at))
+    return tuple(sorted(moments.values()) for moments in found)
+
+
+def _counts(rule: ContactRule, about: About, catalogue: Catalogue) -> bool:
+    arm, group, action_class, kind = about
+    if kind and kind != (
+        rule.outcome if rule.counts == "outcome" else OutcomeKind.SEEN if rule.counts == "seen" else ""
+    ):
+        return False
+    if not kind and not _is_contact(rule, arm.channel, catalogue):
+        return False
+    return _concerns(rule, arm, group, action_class, catalogue)
 
 
 def _made_at(slot: ContactSlot, promised: bool, now: int) -> int:
@@ -193,17 +216,6 @@ def _reach(rule: ContactRule) -> int:
     window = {"day": 2, "week": 9, "month": 33}[rule.calendar] * DAY if rule.calendar else rule.window_seconds * SECOND
     late = 0 if rule.counts in ("decided", "outcome") else DELIVERY_MARGIN
     return window + round(rule.pause_days * DAY) + late
-
-
-def _removal(rule: ContactRule, standing: Standing) -> Removal:
-    if rule.forbids:
-        return Removal(Stage.CONTACT_POLICY, rule.id, "any contact", "forbidden")
-    counted = rule.outcome if rule.counts == "outcome" else rule.counts
-    most = f"{rule.limit} {counted} {_span(rule)}"
-    limit = f"{most}, then a pause of {rule.pause_days:g} days" if rule.pause_days else f"at most {most}"
-    if standing.opens_at is not None:
-        limit += f"; open again {format_time(standing.opens_at)}"
-    return Removal(Stage.CONTACT_POLICY, rule.id, f"{standing.count} {counted}", limit, standing.opens_at)
 
 
 def _span(rule: ContactRule) -> str:

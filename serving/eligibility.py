@@ -5,11 +5,12 @@ The kinds, in order: eligible (law and product), applicable (relevant now), suit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from features.catalogue import Action, Channel
+from features.catalogue import Action, Catalogue, Channel
 from features.clock import format_time
-from features.domain import ActionClass, Customer, Removal, Stage
+from features.domain import ActionClass, Arm, Customer, Removal, Stage
 from serving.consent import consent
 from serving.expressions import ActionExpressions, Scope
 
@@ -30,6 +31,34 @@ def not_asked(channel: str, channels: Collection[str] | None) -> Removal | None:
     if channels is None or channel in channels:
         return None
     return Removal(Stage.CATALOGUE, "channels", channel, ", ".join(channels) or "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What consent and quiet hours tell apart: channel, class and purpose. Arms alike in these share a gate."""
+
+    #: One action and the channel for each gate.
+    gates: tuple[tuple[Action, Channel], ...]
+    #: The gate of each arm, -1 for DO_NOTHING.
+    of_row: tuple[int, ...]
+
+
+def gates_of(catalogue: Catalogue, arms: Sequence[Arm]) -> Gates:
+    """The gates of these arms."""
+    numbers: dict[tuple[str, str, str | None], int] = {}
+    gates: list[tuple[Action, Channel]] = []
+    of_row = []
+    for arm in arms:
+        action = catalogue.actions.get(arm.action)
+        if action is None:
+            of_row.append(-1)
+            continue
+        key = (arm.channel, str(action.action_class), action.purpose)
+        if key not in numbers:
+            numbers[key] = len(gates)
+            gates.append((action, catalogue.channels[arm.channel]))
+        of_row.append(numbers[key])
+    return Gates(tuple(gates), tuple(of_row))
 
 
 def suppressed(customer: Customer) -> Removal | None:

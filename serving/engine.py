@@ -40,9 +40,13 @@ def decide(
     layers: Sequence[Layer],
     salt: str,
     attempt: int = 1,
+    scores: Mapping[str, float] | None = None,
 ) -> Decision:
-    """The decision on this request. The same arguments give the same decision, to the last bit."""
-    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt)
+    """The decision on this request. The same arguments give the same decision, to the last bit.
+
+    `scores` are the customer's, where they are known already (`Strategy.scores`).
+    """
+    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt, scores=scores)
     p_model = strategy.p_model(knowledge.features, considered.asked)
     return conclude(considered, p_model, strategy, decision_id=decision_id, attempt=attempt)
 
@@ -103,7 +107,7 @@ def conclude(
         fallback = fallback or strategy.fallback_reason
         if len(candidates.priority) == 1:
             reason = "no_eligible_action"
-            held_until = defer_until(considered.found, strategy, request, knowledge, now)
+            held_until = defer_until(considered.found, strategy, request, knowledge)
     return Decision(
         decision_id=decision_id,
         request_id=request.request_id,

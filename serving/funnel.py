@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.catalogue import Action
-from features.domain import Customer, Removal
+from features.domain import Removal
 from serving import eligibility
 from serving.contact_policy import ContactState, contact_state
 from serving.expressions import Scope
@@ -23,23 +22,6 @@ class Funnel:
     quiet: QuietClock
 
 
-class _Gate:
-    """Consent of one customer on a channel, looked at once for each channel, purpose and class."""
-
-    def __init__(self, strategy: Strategy, request: Request, customer: Customer, now: int) -> None:
-        self._channels = strategy.catalogue.channels
-        self._request, self._customer, self._now = request, customer, now
-        self._known: dict[tuple[str, str | None, str], Removal | None] = {}
-
-    def removal(self, action: Action, channel: str) -> Removal | None:
-        key = (channel, action.purpose, action.action_class)
-        if key not in self._known:
-            self._known[key] = eligibility.not_asked(channel, self._request.channels) or eligibility.unconsented(
-                action, self._channels[channel], self._customer.consents, self._now
-            )
-        return self._known[key]
-
-
 def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Scope, now: int) -> Funnel:
     """Filters every arm. DO_NOTHING always survives.
 
@@ -50,29 +32,32 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     assert customer is not None
     contacts = contact_state(strategy.contact_plan, knowledge.slots, knowledge.heard, customer.zone, now)
     quiet = QuietClock(catalogue.quiet_hours, customer.zone, now)
-    gate = _Gate(strategy, request, customer, now)
+    gates, gate_of = strategy.gates.gates, strategy.gates.of_row
+    consent = [
+        eligibility.not_asked(channel.id, request.channels)
+        or eligibility.unconsented(action, channel, customer.consents, now)
+        for action, channel in gates
+    ]
+    hours = [quiet.removal(c.id, a.action_class) if c.outbound else None for a, c in gates]
     suppressed = eligibility.suppressed(customer)
+    over = contacts.removal if contacts.removals else None
     removals: list[Removal | None] = [None] * len(strategy.arms)
     for action_id, rows in strategy.rows_of_action.items():
-        action = catalogue.actions[action_id]
-        gone = suppressed or eligibility.unavailable(action, now, request.placement)
-        checked = False
+        gone = suppressed or eligibility.unavailable(catalogue.actions[action_id], now, request.placement)
+        if gone:
+            for row in rows:
+                removals[row] = gone
+            continue
         condition: Removal | None = None
+        if None in [consent[gate_of[row]] for row in rows]:
+            condition = eligibility.ineligible(strategy.compiled.expressions[action_id], scope)
         for row in rows:
-            channel = strategy.arms[row].channel
-            removal = gone or gate.removal(action, channel)
-            if removal is None:
-                if not checked:
-                    condition = eligibility.ineligible(strategy.compiled.expressions[action_id], scope)
-                    checked = True
-                removal = condition or contacts.removal(row)
-                if removal is None and catalogue.channels[channel].outbound:
-                    removal = quiet.removal(channel, action.action_class)
-            removals[row] = removal
+            gate = gate_of[row]
+            removals[row] = consent[gate] or condition or (over(row) if over else None) or hours[gate]
     return Funnel(removals, contacts, quiet)
 
 
-def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: Knowledge, now: int) -> int | None:
+def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: Knowledge) -> int | None:
     """The earliest moment at which an arm that only time holds back would open; None where there is none.
 
     An arm counts that its limits and quiet hours alone removed, and that is still on offer and consented to by then.
@@ -82,7 +67,7 @@ def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: 
     for row, removal in enumerate(found.removals):
         if removal is None or removal.stage != "contact_policy":
             continue
-        opens = _opens_at(found, strategy, row, now)
+        opens = _opens_at(found, strategy, row)
         if opens is None or (earliest is not None and opens >= earliest):
             continue
         arm = strategy.arms[row]
@@ -94,9 +79,9 @@ def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: 
     return earliest
 
 
-def _opens_at(found: Funnel, strategy: Strategy, row: int, now: int) -> int | None:
+def _opens_at(found: Funnel, strategy: Strategy, row: int) -> int | None:
     """When the limits of one arm have opened and its channel is not quiet."""
-    opens = found.contacts.opens_at(row, now)
+    opens = found.contacts.opens_at(row)
     arm = strategy.arms[row]
     if opens is None or not strategy.catalogue.channels[arm.channel].outbound:
         return opens

@@ -17,6 +17,8 @@ from serving.local_time import local, next_change, zones_of
 
 #: Rules that leave no gap within so long never will: they repeat every day.
 SEARCH = 3 * DAY
+#: A rule, and the zones in which it has to allow.
+Pair = tuple[QuietHours, tuple[ZoneInfo, ...]]
 
 
 def quiet_at(hours: QuietHours, zone: ZoneInfo, at: int) -> bool:
@@ -46,44 +48,49 @@ class QuietClock:
     def __init__(self, rules: Sequence[QuietHours], customer_zone: str | None, now: int) -> None:
         self._rules = [(rule, zones_of(customer_zone, rule.zones)) for rule in rules]
         self._now = now
-        self._known: dict[tuple[str, str], Removal | None] = {}
+        self._known: dict[tuple[Pair, ...], Removal | None] = {}
 
     def removal(self, channel: str, action_class: str) -> Removal | None:
         """Why an outbound channel is quiet now for actions of this class, None where it is not."""
         if not self._rules:
             return None
-        key = (channel, action_class)
-        if key not in self._known:
-            self._known[key] = self._find(channel, action_class)
-        return self._known[key]
+        pairs = self._concerned(channel, action_class)
+        if pairs not in self._known:
+            self._known[pairs] = self._find(pairs)
+        return self._known[pairs]
 
     def opens_at(self, channel: str, action_class: str, at: int) -> int | None:
         """The first moment from `at` on at which every rule allows it in every zone; None where there is none."""
-        pairs = [
-            (rule, zone) for rule, zones in self._rules if _concerns(rule, channel, action_class) for zone in zones
-        ]
-        end = at + SEARCH
-        while at < end:
-            later = at
-            for rule, zone in pairs:
-                later = quiet_until(rule, zone, later)
-            if later == at:
-                return at
-            at = later
-        return None
+        return all_open(self._concerned(channel, action_class), at)
 
-    def _find(self, channel: str, action_class: str) -> Removal | None:
-        for rule, zones in self._rules:
-            if not _concerns(rule, channel, action_class):
-                continue
+    def _concerned(self, channel: str, action_class: str) -> tuple[Pair, ...]:
+        """The rules for this channel and class, each with the zones to ask."""
+        return tuple(
+            (rule, zones)
+            for rule, zones in self._rules
+            if (not rule.channels or channel in rule.channels) and covers(rule.action_class, action_class)
+        )
+
+    def _find(self, pairs: tuple[Pair, ...]) -> Removal | None:
+        for rule, zones in pairs:
             for zone in zones:
                 if quiet_at(rule, zone, self._now):
-                    opens = self.opens_at(channel, action_class, self._now)
+                    opens = all_open(pairs, self._now)
                     again = "" if opens is None else f"; open again {format_time(opens)}"
                     seen = f"{local(self._now, zone):%H:%M} in {zone.key}"
                     return Removal(Stage.CONTACT_POLICY, rule.id, seen, f"quiet {rule.hours}{again}", opens)
         return None
 
 
-def _concerns(rule: QuietHours, channel: str, action_class: str) -> bool:
-    return (not rule.channels or channel in rule.channels) and covers(rule.action_class, action_class)
+def all_open(pairs: Sequence[Pair], at: int) -> int | None:
+    """The first moment from `at` on at which no rule is quiet in any of its zones; None where there is none."""
+    end = at + SEARCH
+    while at < end:
+        later = at
+        for rule, zones in pairs:
+            for zone in zones:
+                later = quiet_until(rule, zone, later)
+        if later == at:
+            return at
+        at = later
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from features.domain import ActionClass
@@ -12,6 +13,8 @@ CALENDARS = ("day", "week", "month")
 #: A limit holds for its own class and those before it: a marketing limit leaves service and regulatory messages alone.
 CLASSES = (ActionClass.MARKETING, ActionClass.SERVICE, ActionClass.REGULATORY)
 
+_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CLASSES)}
+
 
 def covers(limit_class: str, action_class: str) -> bool:
     """Whether a limit of one class holds for an action of another.
@@ -19,7 +22,7 @@ def covers(limit_class: str, action_class: str) -> bool:
     >>> covers("marketing", "service"), covers("regulatory", "service")
     (False, True)
     """
-    return CLASSES.index(ActionClass(action_class)) <= CLASSES.index(ActionClass(limit_class))
+    return _RANK[action_class] <= _RANK[limit_class]
 
 
 @dataclass(frozen=True, slots=True)
