@@ -91,8 +91,8 @@ def _shares_above(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     z = (stretch * np.sinh(nodes) - mean[:, None]) / deviation[:, None]
     below = ndtr(z)
     hazard = np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * deviation[:, None] * below)
-    shares: np.ndarray = hazard @ (below.prod(axis=0) * weights * stretch * np.cosh(nodes))
-    return shares
+    # Not a matrix product: a BLAS adds in an order of its own on each machine, and replay is to give the same bits.
+    return np.sum(hazard * (below.prod(axis=0) * weights * stretch * np.cosh(nodes)), axis=1)
 
 
 def _reach(mean: np.ndarray, deviation: np.ndarray) -> tuple[float, float]:
