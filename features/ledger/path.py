@@ -53,6 +53,8 @@ class DecisionPath:
             .values(contact_version=bindparam("next"))
         )
         self._take = Prepared(engine, taken)
+        seen = select(c.contact_version).where(c.customer_id == bindparam("customer")).with_for_update(read=True)
+        self._version = Prepared(engine, seen)
         self._decision = Prepared(engine, t.decisions.insert().inline(), _DECISION)
         self._item = Prepared(engine, t.decision_items.insert().inline(), _ITEM)
         self._reservation = Prepared(
@@ -100,10 +102,18 @@ class DecisionPath:
         """Raises ContactTaken, and the driver's integrity error for a request or decision already there."""
         if self._share_log is not None:
             self._share_log.run(cursor, {"key": LOG_LOCK})
+        customer = {"customer": decision["customer_id"]}
         if slots:
-            customer = {"customer": decision["customer_id"], "version": contact_version, "next": contact_version + 1}
-            if self._take.run(cursor, customer).rowcount != 1:
-                raise ContactTaken("another request of this customer was decided first")
+            customer |= {"version": contact_version, "next": contact_version + 1}
+            moved = self._take.run(cursor, customer).rowcount != 1
+        else:
+            # Not contacting was drawn from a state too. Kept while those that drew a contact on it are made again, it
+            # would be on record more often than the probability it states: 76 % instead of 15 with 64 requests at once.
+            row = self._version.run(cursor, customer).fetchone()
+            moved = row is not None and row[0] != contact_version
+        if moved:
+            raise ContactTaken("another request of this customer was decided first")
+        if slots:
             self._reservation.run_many(cursor, slots)
         self._decision.run(cursor, decision)
         self._item.run_many(cursor, items)

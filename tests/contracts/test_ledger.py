@@ -218,9 +218,20 @@ def test_a_decision_reserves_a_slot_for_every_item_that_contacts(known: Ledger) 
     assert contacts(known, NOW + 1) == (1, [])
 
 
-def test_doing_nothing_takes_no_slot_whatever_the_version(known: Ledger) -> None:
-    append(known, decision("d1", items=[item(DO_NOTHING)]), version=99)
+def test_doing_nothing_takes_no_slot_but_is_refused_too_once_the_contacts_moved(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(DO_NOTHING)]), version=0)
     assert contacts(known, 0) == (0, [])
+    append(known, decision("d2"), version=0)
+    with pytest.raises(ContactTaken):
+        append(known, decision("d3", items=[item(DO_NOTHING)]), version=0)
+    assert known.count("decisions") == 2
+    append(known, decision("d3", items=[item(DO_NOTHING)]), version=1)
+    assert contacts(known, 0)[0] == 1
+
+
+def test_doing_nothing_for_somebody_unknown_is_recorded(known: Ledger) -> None:
+    append(known, decision("d1", "stranger", items=[item(DO_NOTHING)]), version=0)
+    assert known.count("decisions") == 1
 
 
 def test_a_moved_contact_version_refuses_and_writes_nothing(known: Ledger) -> None:
