@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,10 @@ class FeatureStore(Protocol):
         """None for an unknown customer. Raises StoreUnavailable when the store does not answer in time."""
         ...
 
+    def read_many(self, customer_ids: Sequence[str]) -> dict[str, FeatureRow]:
+        """The same for many, without those unknown. However long it takes: it is no part of an answer."""
+        ...
+
     def push(self, table: Any, progress: Progress | None = None) -> int:
         """Puts rows of customer_id, as_of and features online; a row older than the one there is left out.
 
@@ -52,6 +56,9 @@ class MemoryFeatureStore:
 
     def read(self, customer_id: str) -> FeatureRow | None:
         return self._rows.get(customer_id)
+
+    def read_many(self, customer_ids: Sequence[str]) -> dict[str, FeatureRow]:
+        return {customer_id: self._rows[customer_id] for customer_id in customer_ids if customer_id in self._rows}
 
     def push(self, table: Any, progress: Progress | None = None) -> int:
         taken = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,22 @@ class FeastFeatureStore:
             found = opened.online.read(customer_id)
         except opened.online.errors as error:
             raise StoreUnavailable(f"the online store does not answer: {type(error).__name__}") from error
-        if not any(found):
-            return None
-        values = [_number(found[view], name) for view, name in opened.places]
-        stamps = (_stamp(row, stamp) for row, stamp in zip(found, opened.stamps, strict=True))
-        return FeatureRow(tuple(values), min(stamps))
+        return opened.row(found)
+
+    def read_many(self, customer_ids: Sequence[str]) -> dict[str, FeatureRow]:
+        """See `FeatureStore.read_many`."""
+        opened = self._at_hand()
+        rows: dict[str, FeatureRow] = {}
+        try:
+            for start in range(0, len(customer_ids), ROWS_AT_ONCE):
+                chunk = customer_ids[start : start + ROWS_AT_ONCE]
+                for customer_id, found in zip(chunk, opened.online.read_many(chunk), strict=True):
+                    row = opened.row(found)
+                    if row is not None:
+                        rows[customer_id] = row
+        except opened.online.errors as error:
+            raise StoreUnavailable(f"the online store does not answer: {type(error).__name__}") from error
+        return rows
 
     def feast(self) -> Feast:
         """Feast's own store of this folder, for what its interface offers beyond this one."""
@@ -174,6 +185,14 @@ class _Opened:
     online: RedisOnline | SqliteOnline
     places: tuple[tuple[int, str], ...]
     stamps: tuple[str, ...]
+
+    def row(self, found: Sequence[Mapping[str, bytes] | None]) -> FeatureRow | None:
+        """What an online store found of a customer, for each view; None where that is nothing."""
+        if not any(found):
+            return None
+        values = [_number(found[view], name) for view, name in self.places]
+        stamps = (_stamp(row, stamp) for row, stamp in zip(found, self.stamps, strict=True))
+        return FeatureRow(tuple(values), min(stamps))
 
 
 def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeatureStore:

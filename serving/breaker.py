@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from features.contract import FeatureContract
@@ -69,6 +69,10 @@ class GuardedStore:
         if row is not None:
             self._remember(customer_id, row)
         return Reading(row)
+
+    def read_many(self, customer_ids: Sequence[str]) -> dict[str, FeatureRow]:
+        """Straight from the store: a batch waits for it, and stops without it. Raises StoreUnavailable."""
+        return self._store.read_many(customer_ids)
 
     def probe(self) -> bool:
         """Asks the store again when it was given up, in place of a decision; whether it is in use now."""

@@ -13,6 +13,7 @@ from features.clock import DAY
 from features.domain import Decision
 from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
 from features.ledger import BeforeDecision, Ledger, StoredAnswer
+from features.online import FeatureRow
 from features.settings import Settings
 from serving.assignment import Layer
 from serving.contact_policy import ContactPlan
@@ -135,7 +136,7 @@ class Decider:
         """(features by name, their time, what is wrong with them).
 
         One step down are the features last seen of this customer; below that there are none, and models and rules see
-        unknowns. Values too old to trust count as unknown.
+        unknowns.
         """
         store = self._live.features
         if store is None:
@@ -144,19 +145,28 @@ class Decider:
             reading = store.read(customer_id)
         except StoreUnavailable:
             return {}, None, "features_unavailable"
-        row = reading.row
-        if row is None:
-            return {}, None, "features_missing"
-        if now - row.as_of > self._settings.feature_max_age_days * DAY:
-            return {}, None, "features_too_old"
-        features = dict(zip(store.contract.names, row.values, strict=True))
-        return features, row.as_of, "features_stale" if reading.stale else None
+        features, fallback = usable_features(
+            reading.row, store.contract.names, now, self._settings.feature_max_age_days
+        )
+        feature_time = None if reading.row is None or fallback else reading.row.as_of
+        return features, feature_time, fallback or ("features_stale" if reading.stale else None)
 
     def _again(self, stored: StoredAnswer, request_hash: str) -> Answer:
         if stored.request_hash != request_hash:
             raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
         self._metrics.replayed()
         return Answer(stored.answer, replayed=True)
+
+
+def usable_features(
+    row: FeatureRow | None, names: Sequence[str], now: int, max_age_days: float
+) -> tuple[Mapping[str, float | None], str | None]:
+    """(features by name, what is wrong with them). Values too old to trust count as unknown."""
+    if row is None:
+        return {}, "features_missing"
+    if now - row.as_of > max_age_days * DAY:
+        return {}, "features_too_old"
+    return dict(zip(names, row.values, strict=True)), None
 
 
 def decision_id(salt: str, request_id: str) -> str:

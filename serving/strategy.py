@@ -5,7 +5,7 @@ Serving holds one and swaps it whole, so that no decision ever mixes two version
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -150,10 +150,15 @@ class Strategy:
 
     def scores(self, features: Mapping[str, float | None]) -> dict[str, float]:
         """churn and conversion probability of the customer, where an expression asks for them."""
-        if self.bundle is None or not self._scores_read:
-            return {}
-        row = self.bundle.encoder.customer_row(features)[None, :]
-        return {name: float(self.bundle.predict(name, row)[0]) for name in self._scores_read}
+        return self.scores_of_many([features])[0]
+
+    def scores_of_many(self, customers: Sequence[Mapping[str, float | None]]) -> list[dict[str, float]]:
+        """The same for each of several customers, in one prediction."""
+        if self.bundle is None or not self._scores_read or not customers:
+            return [{} for _ in customers]
+        matrix = np.stack([self.bundle.encoder.customer_row(features) for features in customers])
+        columns = [self.bundle.predict(name, matrix).tolist() for name in self._scores_read]
+        return [dict(zip(self._scores_read, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def p_model(self, features: Mapping[str, float | None], rows: np.ndarray) -> np.ndarray:
         """(len(rows),) response probability of these arms for a customer with these features."""
