@@ -163,10 +163,10 @@ def counted_moments(
         action = plan.catalogue.actions.get(one.arm.action)
         action_class = ActionClass.MARKETING if action is None else action.action_class
         for number in plan.counting((one.arm, one.action_group, action_class, one.kind)):
-            # Seen is seen, however often it is told; outcomes count one by one.
+            # Seen is seen, however often it is told, and counts from the last time; outcomes count one by one.
             seen = plan.rules[number].counts == "seen"
-            key = (one.decision_id or place if seen else place, one.rank)
-            found[number][key] = min(one.occurred_at, found[number].get(key, one.occurred_at))
+            key = ((seen and one.decision_id) or -1 - place, one.rank)
+            found[number][key] = max(one.occurred_at, found[number].get(key, one.occurred_at))
     return tuple(sorted(moments.values()) for moments in found)
 
 
