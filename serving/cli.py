@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from features.cli import Home
-from features.errors import SegueError
-from serving import replay_cli
+from features.errors import InvalidInput, SegueError
+from serving import batch_cli, replay_cli
 
 
 def commands(app: typer.Typer) -> None:
@@ -75,12 +76,16 @@ def work(
 
 
 def decide(
-    customer_id: Annotated[str, typer.Argument(help="The customer to decide for.")],
+    customer_id: Annotated[str | None, typer.Argument(help="The customer to decide for.")] = None,
     home: Home = None,
     channel: Annotated[list[str] | None, typer.Option(help="Allow only this channel; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(help="Places to fill.")] = 1,
+    limit: Annotated[int, typer.Option(help="Places to fill, for one customer.")] = 1,
+    everybody: Annotated[bool, typer.Option("--all-customers", help="Decide for every customer, into a file.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The Parquet file for --all-customers.")] = None,
+    record: Annotated[bool, typer.Option("--record/--dry-run", help="Dry: only the file, nothing reserved.")] = True,
+    run: Annotated[str | None, typer.Option(help="A name for the batch: the same again goes on with it.")] = None,
 ) -> None:
-    """Decide for one customer, as the service would, and print the answer with its reasons."""
+    """Decide for one customer, as the service would, and print the answer with its reasons; or for all of them."""
     import uuid
     from dataclasses import replace
 
@@ -92,11 +97,15 @@ def decide(
     from serving.schema import DecideRequest
     from serving.wiring import build
 
+    channels = tuple(channel) if channel else None
+    if everybody != (customer_id is None) or everybody != (out is not None):
+        raise InvalidInput("name one customer, or say --all-customers and --out FILE.parquet")
+    if out is not None:
+        batch_cli.decide_all(load_settings(home), out, channels, run, record)
+        return
     parts = build(replace(load_settings(home), decision_log=False), Door())
     try:
-        message = DecideRequest(
-            f"cli-{uuid.uuid4()}", customer_id, tuple(channel) if channel else None, limit=limit, explain=True
-        )
+        message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=True)
         _print_json(msgspec.json.decode(parts.decider.decide(message, clock.now()).body))
     finally:
         parts.close()

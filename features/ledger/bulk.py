@@ -69,6 +69,16 @@ class Bulk:
                     found[key] = BeforeDecision(None, customer_of(row), row.contact_version, *known)
         return found
 
+    def stored_requests(self, request_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """request id -> (hash of the request, record of the decision), for those decided already."""
+        d = t.decisions.c
+        found: dict[str, tuple[str, bytes]] = {}
+        with database.reading(self._engine) as connection:
+            for chunk in _chunks(request_ids):
+                query = select(d.request_id, d.request_hash, d.record).where(d.request_id.in_(chunk))
+                found.update({row[0]: (row[1], bytes(row[2] or b"")) for row in connection.execute(query)})
+        return found
+
     def append_decisions(self, made: Sequence[ToAppend], action_classes: Mapping[str, str]) -> list[ToAppend]:
         """Records live decisions and reserves their contacts, in one transaction.
 

@@ -1,0 +1,64 @@
+"""`segue decide --all-customers`: a decision for every customer into a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from features.settings import Settings
+
+
+def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, run: str | None, record: bool) -> None:
+    """Decides for every customer, writes the file, and prints how many got what."""
+    import time
+    import uuid
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from features import clock
+    from features.home import prepare_home
+    from features.ledger import open_ledger
+    from serving.assignment import holdout_layer
+    from serving.batch import Batch, BatchRequest
+    from serving.batch_file import DecisionFile
+    from serving.refresh import Live
+    from serving.wiring import features_opener
+
+    prepare_home(settings)
+    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe)
+    counts: Counter[tuple[str, str]] = Counter()
+    request = BatchRequest(run or f"batch-{uuid.uuid4()}", channels, record)
+    start = time.perf_counter()
+    try:
+        live = Live(settings, ledger, features_opener(settings))
+        live.refresh()
+        batch = Batch(settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)])
+        ids = ledger.customer_ids()
+        with Progress(console=Console(stderr=True)) as progress, DecisionFile(out) as file:
+            task = progress.add_task("deciding", total=len(ids))
+            for decisions in batch.decide(request, ids, clock.now):
+                file.write(decisions)
+                counts.update((d.arm.action, d.arm.channel) for d in decisions)
+                progress.advance(task, len(decisions))
+    finally:
+        ledger.close()
+    console = Console()
+    console.print(_table(counts))
+    console.print(f"{counts.total():,} decisions in {time.perf_counter() - start:.1f} seconds: {out}")
+    if record:
+        console.print(f"recorded, with their contacts reserved, as run {request.run}", soft_wrap=True)
+
+
+def _table(counts: Counter[tuple[str, str]]) -> Table:
+    from rich.table import Table
+
+    table = Table("action", "channel", "customers", title="Decided")
+    table.columns[2].justify = "right"
+    for (action, channel), count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+        table.add_row(action, channel, f"{count:,}")
+    return table
