@@ -53,7 +53,8 @@ class DecisionPath:
             .values(contact_version=bindparam("next"))
         )
         self._take = Prepared(engine, taken)
-        seen = select(c.contact_version).where(c.customer_id == bindparam("customer")).with_for_update(read=True)
+        # The very lock of an update: with a weaker one those that do nothing would overtake those that wait to contact.
+        seen = select(c.contact_version).where(c.customer_id == bindparam("customer")).with_for_update(key_share=True)
         self._version = Prepared(engine, seen)
         self._decision = Prepared(engine, t.decisions.insert().inline(), _DECISION)
         self._item = Prepared(engine, t.decision_items.insert().inline(), _ITEM)
