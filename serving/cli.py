@@ -1,4 +1,4 @@
-"""The sub-commands of `serving`: serve, work, decide, explain, replay, catalogue check."""
+"""The sub-commands of `serving`: serve, work, decide, explain, replay, suppress, catalogue check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from features.cli import Home
 from features.errors import InvalidInput, SegueError
-from serving import batch_cli, replay_cli
+from serving import batch_cli, replay_cli, suppression_cli
 
 
 def commands(app: typer.Typer) -> None:
@@ -19,6 +19,7 @@ def commands(app: typer.Typer) -> None:
     app.command()(decide)
     app.command()(explain)
     app.command()(replay_cli.replay)
+    app.command()(suppression_cli.suppress)
     catalogue = typer.Typer(help="The catalogue of actions, channels and contact rules.", no_args_is_help=True)
 
     @catalogue.callback()

@@ -222,4 +222,4 @@ def _span(rule: ContactRule) -> str:
     if rule.calendar:
         return f"in a calendar {rule.calendar}"
     days = rule.window_seconds / 86_400
-    return f"in {days:g} days" if days >= 1 else f"in {rule.window_seconds} seconds"
+    return "in a day" if days == 1 else f"in {days:g} days" if days >= 1 else f"in {rule.window_seconds} seconds"

@@ -209,7 +209,7 @@ def test_a_removal_names_rule_count_limit_and_the_moment_it_opens(folder: Path) 
     removal = state(of, [slot(), slot(ago=2 * HOUR), slot(ago=3 * HOUR)]).removal(0)
     assert removal is not None
     assert (removal.stage, removal.rule, removal.seen) == ("contact_policy", "r0", "3 decided")
-    assert removal.limit == "at most 2 decided in 1 days; open again 2026-03-12T10:00:00.000000Z"
+    assert removal.limit == "at most 2 decided in a day; open again 2026-03-12T10:00:00.000000Z"
 
 
 def test_an_arm_opens_when_the_last_of_its_rules_does(folder: Path) -> None:

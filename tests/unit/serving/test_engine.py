@@ -236,3 +236,114 @@ def test_a_slate_fills_places_with_different_actions(strategy: Strategy) -> None
         actions = [i.arm.action for i in decision.items]
         assert len(set(actions)) == len(actions)
         assert [i.rank for i in decision.items] == list(range(1, len(actions) + 1))
+
+
+LIMITS = """
+[[quiet_hours]]
+id = "night"
+start = "21:00"
+end = "08:00"
+zones = ["Europe/Berlin"]
+[[intent]]
+id = "cancel"
+weight = [{ group = "help", percent = 80 }, { action = "follow_up", percent = -30 }]
+"""
+NIGHT = parse_time("2026-03-01T23:00:00Z")  # midnight in Berlin
+
+
+def with_limits(folder: Path, more: str = LIMITS, changed: str = CATALOGUE) -> Strategy:
+    (folder / "limits.toml").write_text(changed + more)
+    compiled, faults = compile_catalogue(load_catalogue(folder), ("tenure_days",))
+    assert faults == []
+    return Strategy(compiled, None, PolicySnapshot(), Explorer(EpsilonGreedy(0.1)))
+
+
+def test_quiet_hours_hold_back_marketing_that_goes_out_and_nothing_else(tmp_path: Path) -> None:
+    found = stages(ask(with_limits(tmp_path), now=NIGHT))
+    assert found["upgrade@email"] == (Stage.CONTACT_POLICY, "night")
+    assert found["upgrade@web"] == (None, None)
+    assert found["follow_up@email"] == (None, None)
+
+
+def only_mail(knowledge: Knowledge = ANNA, **consents: str) -> Knowledge:
+    """Service messages denied, so that nothing but the upgrade is left."""
+    said = {"email": "granted", "service/email": "denied"} | consents
+    return replace(knowledge, customer=Customer("anna", zone="Europe/Berlin", consents=said))
+
+
+def test_where_only_time_holds_everything_back_the_answer_says_when_to_ask_again(tmp_path: Path) -> None:
+    strategy = with_limits(tmp_path)
+    decision = ask(strategy, only_mail(), now=NIGHT, channels=("email",))
+    assert (decision.reason, decision.defer_until) == ("no_eligible_action", parse_time("2026-03-02T07:00:00Z"))
+    assert decision.defer_until is not None
+    later = ask(strategy, only_mail(), now=decision.defer_until, channels=("email",))
+    assert stages(later)["upgrade@email"] == (None, None)
+    assert later.defer_until is None
+
+
+def test_a_limit_that_opens_in_the_night_waits_for_the_morning(tmp_path: Path) -> None:
+    contact = slot(13)  # opens at 23:00 UTC, midnight in Berlin
+    decision = ask(with_limits(tmp_path), replace(only_mail(), slots=[contact]), channels=("email",))
+    assert decision.defer_until == parse_time("2026-03-02T07:00:00Z")
+
+
+def test_what_else_than_time_stands_in_the_way_is_not_waited_for(tmp_path: Path) -> None:
+    strategy = with_limits(tmp_path)
+    assert ask(strategy, only_mail(email="denied"), now=NIGHT, channels=("email",)).defer_until is None
+    expiring = only_mail(email="granted@2026-03-02T06:00:00Z")  # before the morning
+    assert ask(strategy, expiring, now=NIGHT, channels=("email",)).defer_until is None
+    forbidden = with_limits(tmp_path, LIMITS + '[[contact_policy]]\nid = "never"\nmode = "forbid"\n')
+    assert ask(forbidden, only_mail(), now=NIGHT, channels=("email",)).defer_until is None
+    assert ask(strategy, only_mail(), now=NIGHT).defer_until is None  # the web is open
+
+
+def test_a_suppressed_customer_gets_nothing_on_any_channel(strategy: Strategy) -> None:
+    gone = Customer("anna", consents={"email": "granted"}, suppressed="fraud")
+    decision = ask(strategy, replace(ANNA, customer=gone))
+    assert (decision.reason, decision.defer_until) == ("no_eligible_action", None)
+    assert {rule for arm, (_, rule) in stages(decision).items() if arm != DO_NOTHING.key} == {"suppression"}
+
+
+def test_what_the_customer_came_for_weighs_and_is_stored(tmp_path: Path) -> None:
+    strategy = with_limits(tmp_path)
+    weighed = candidate(ask(strategy, intent="cancel"), "follow_up@email")
+    plain = candidate(ask(strategy, intent="browse"), "follow_up@email")
+    assert (weighed.context_weight, plain.context_weight) == (1.5, 1.0)
+    assert weighed.priority == pytest.approx(1.5 * (plain.priority or 0) + 0.5 * 0.01)  # the cost is not weighed
+    assert candidate(ask(strategy, intent="cancel"), "upgrade@email").context_weight == 1.0
+
+
+def slates(strategy: Strategy, knowledge: Knowledge = ANNA, **request: object) -> list[Decision]:
+    layers = [holdout_layer(0.0)]
+    return [
+        decide(
+            Request(f"r{n}", "anna", limit=4, **request),  # type: ignore[arg-type]
+            knowledge,
+            strategy,
+            decision_id=f"d{n}",
+            now=NOW,
+            layers=layers,
+            salt="s",
+        )
+        for n in range(60)
+    ]
+
+
+EXTRA = (
+    '[[action]]\nid = "extra"\ngroup = "growth"\nvalue = 30.0\ntreatment = [{channel = "email"}, {channel = "web"}]\n'
+)
+
+
+def test_a_slate_keeps_within_the_contact_limits(tmp_path: Path) -> None:
+    every = slates(with_limits(tmp_path, EXTRA))
+    mails = [sum(i.arm.channel == "email" and i.arm.action != "follow_up" for i in d.items) for d in every]
+    assert max(mails) == 1  # one marketing contact a day, also within one answer
+    assert any(len(d.items) > 1 for d in every)
+
+
+def test_of_an_exclusive_group_a_slate_has_one_action(tmp_path: Path) -> None:
+    exclusive = CATALOGUE.replace('id = "growth"', 'id = "growth"\nexclusive = true', 1)
+    every = slates(with_limits(tmp_path, EXTRA, exclusive))
+    assert max(sum(i.action_group == "growth" for i in d.items) for d in every) == 1
+    free = slates(with_limits(tmp_path, EXTRA))
+    assert max(sum(i.action_group == "growth" for i in d.items) for d in free) == 2

@@ -1,0 +1,117 @@
+"""`segue catalogue check` names file, line and key; a running service keeps its last good catalogue; `segue suppress`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from features.errors import SegueError
+from features.ledger import open_ledger
+from features.settings import Settings
+from serving.cli import commands
+from serving.refresh import Live
+
+GOOD = """\
+[[group]]
+id = "g"
+[[channel]]
+id = "email"
+[[action]]
+id = "offer"
+group = "g"
+eligible = "customer.age > 3"
+value = "2.0 * score.churn"
+treatment = [{ channel = "email" }]
+"""
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer(pretty_exceptions_enable=False)
+    commands(made)
+    return made
+
+
+def write(home: Path, text: str) -> None:
+    (home / "catalogue").mkdir(exist_ok=True)
+    file = home / "catalogue" / "c.toml"
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    file.write_text(text)
+    os.utime(file, ns=(before + 10**9, before + 10**9))  # newer, however coarse the file system's clock
+
+
+def check(app: typer.Typer, home: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["catalogue", "check", "--home", str(home)])
+    return result.exit_code, result.output
+
+
+def test_a_catalogue_without_faults_is_counted(app: typer.Typer, tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    status, told = check(app, tmp_path)
+    assert (status, told.splitlines()[0]) == (0, "1 actions on 1 channels, 1 arms: no faults")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("score.churn", "score.love", "c.toml:9: action.value: offer: no score 'love'"),
+        ("customer.age > 3", "customer.age >", "c.toml:8: action.eligible: offer: "),
+        ("customer.age > 3", "person.age > 3", "c.toml:8: action.eligible: offer: unknown name 'person'"),
+        ('channel = "email"', 'channel = "fax"', "c.toml:10: action.treatment.channel: offer: no channel 'fax'"),
+    ],
+)
+def test_a_fault_is_named_with_file_line_and_key(
+    app: typer.Typer, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    write(tmp_path, GOOD.replace(before, after))
+    status, told = check(app, tmp_path)
+    assert status == 1
+    assert said in told
+
+
+def test_faults_of_every_kind_are_told_together_in_order_of_lines(app: typer.Typer, tmp_path: Path) -> None:
+    bad = GOOD.replace("score.churn", "score.love").replace('group = "g"\n', 'group = "h"\n')
+    write(tmp_path, bad + '[[contact_policy]]\nid = "r"\nlimit = 0\n')
+    told = check(app, tmp_path)[1]
+    assert [line.split(": ")[0] for line in told.splitlines()] == ["c.toml:7", "c.toml:9", "c.toml:13"]
+
+
+def test_a_broken_file_keeps_the_last_good_catalogue_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(home=tmp_path)
+    ledger = open_ledger(settings.ledger)
+    live = Live(settings, ledger, lambda: None)
+    write(tmp_path, GOOD)
+    assert live.refresh() is True
+    good = live.strategy.catalogue.version
+    for bad in ("[[action\n", GOOD.replace("score.churn", "score.love"), GOOD.replace('group = "g"\n', "")):
+        write(tmp_path, bad)
+        with caplog.at_level(logging.ERROR, logger="segue"):
+            caplog.clear()
+            live.refresh()
+        assert live.strategy.catalogue.version == good
+        assert "the last good one stays: c.toml:" in caplog.text
+    write(tmp_path, GOOD.replace("3", "4"))
+    assert live.refresh() is True
+    assert live.strategy.catalogue.version != good
+    ledger.close()
+
+
+def test_a_customer_is_suppressed_listed_and_taken_off_the_list(app: typer.Typer, tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(app, ["suppress", *words, "--home", str(tmp_path)], catch_exceptions=False)
+        return result.output.strip()
+
+    assert run("anna", "--reason", "court order") == "suppressed"
+    assert run() == "anna\tcourt order"
+    assert run("anna", "--lift") == "lifted"
+    assert run() == ""
+    for words in (("anna",), ("anna", "--lift"), ("x" * 129, "--reason", "r"), ("anna", "--reason", "r" * 201)):
+        with pytest.raises(SegueError, match=r"reason|list|characters"):
+            run(*words)
