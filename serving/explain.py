@@ -9,7 +9,7 @@ import msgspec
 from features.clock import format_time
 from features.domain import DO_NOTHING, Candidates
 
-_FACTORS = ("p_model", "p_accept", "context_weight", "action_value", "lever", "contact_cost", "priority")
+_FACTORS = ("p_model", "p_accept", "context_weight", "action_value", "lever", "contact_cost", "priority", "deviation")
 _STAGES = {
     "catalogue": "was not on offer",
     "consent": "may not be contacted on this channel",
