@@ -1,4 +1,4 @@
-"""`segue catalogue check` names file, line and key; a running service keeps its last good catalogue; `segue suppress`."""
+"""Faults of a catalogue by file, line and key; a running service keeps the last good catalogue; `segue suppress`."""
 
 from __future__ import annotations
 
