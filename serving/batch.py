@@ -28,6 +28,8 @@ from serving.strategy import Strategy
 
 #: Customers read, decided and written together: 512 records are 10 MB, and a writer of the ledger waits 0.1 s at most.
 BLOCK = 512
+#: A request, the decision on it, and the state of the customer's contacts it was made on.
+Made = tuple[DecideRequest, Decision, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,8 @@ class Batch:
             waiting = [customer_id for customer_id in ids if customer_id not in made]
             for attempt in range(1, MAX_ATTEMPTS + 1):
                 decided = self._decide_block([messages[c] for c in waiting], clock(), attempt)
-                refused = self._append(decided) if request.record and decided else []
-                made |= {d.decision.customer_id: d.decision for d in decided}
-                waiting = [one.decision.customer_id for one in refused]
+                made |= {decision.customer_id: decision for _, decision, _ in decided}
+                waiting = self._append(decided) if request.record and decided else []
                 if not waiting:
                     break
             else:
@@ -107,7 +108,7 @@ class Batch:
         slots, version = before.slots, before.contact_version
         return Knowledge(before.customer, features, fallback, slots, version, heard=before.heard)
 
-    def _decide_block(self, messages: Sequence[DecideRequest], now: int, attempt: int) -> list[ToAppend]:
+    def _decide_block(self, messages: Sequence[DecideRequest], now: int, attempt: int) -> list[Made]:
         known = self.knowledge([m.customer_id for m in messages], now)
         scores = self._strategy.scores_of_many([known[m.customer_id].features for m in messages])
         salt = self._settings.assignment_salt
@@ -125,12 +126,13 @@ class Batch:
                 attempt=attempt,
                 scores=customer_scores,
             )
-            body = msgspec.json.encode(answer(decision))
-            made.append(ToAppend(decision, _hash(message), body, knowledge.contact_version))
+            made.append((message, decision, knowledge.contact_version))
         return made
 
-    def _append(self, decided: Sequence[ToAppend]) -> list[ToAppend]:
-        return self._ledger.append_decisions(decided, self._classes)
+    def _append(self, decided: Sequence[Made]) -> list[str]:
+        """Records the decisions; gives the customers of those refused."""
+        rows = [ToAppend(d, _hash(m), msgspec.json.encode(answer(d)), version) for m, d, version in decided]
+        return [one.decision.customer_id for one in self._ledger.append_decisions(rows, self._classes)]
 
     def _made_before(self, messages: Mapping[str, DecideRequest]) -> dict[str, Decision]:
         """What this run has decided already, by customer."""

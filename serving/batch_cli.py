@@ -27,7 +27,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     from serving.batch import Batch, BatchRequest
     from serving.batch_file import DecisionFile
     from serving.refresh import Live
-    from serving.wiring import features_opener
+    from serving.wiring import calm_garbage, end_calm, features_opener
 
     prepare_home(settings)
     ledger = open_ledger(settings.ledger, power_safe=settings.power_safe)
@@ -38,6 +38,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
         live = Live(settings, ledger, features_opener(settings))
         live.refresh()
         batch = Batch(settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)])
+        calm_garbage()
         ids = ledger.customer_ids()
         with Progress(console=Console(stderr=True)) as progress, DecisionFile(out) as file:
             task = progress.add_task("deciding", total=len(ids))
@@ -46,6 +47,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
                 counts.update((d.arm.action, d.arm.channel) for d in decisions)
                 progress.advance(task, len(decisions))
     finally:
+        end_calm()
         ledger.close()
     console = Console()
     console.print(_table(counts))

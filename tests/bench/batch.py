@@ -1,0 +1,82 @@
+"""Batch decisions for everybody beside LightGBM alone on the same rows: customers x arms that were still allowed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+from features import clock
+from features.ledger import Ledger, open_ledger
+from features.settings import Settings, load_settings
+from serving.assignment import holdout_layer
+from serving.batch import Batch, BatchRequest
+from serving.batch_file import DecisionFile
+from serving.refresh import Live
+from serving.wiring import calm_garbage, end_calm, features_opener
+
+ROUNDS = 5
+
+
+def ratios(home: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Seconds of (a batch that records and reserves, one that only writes its file, bare predictions), one a round.
+
+    Reading customers, contacts and features, deciding, committing and writing the file all count; opening the stores
+    and loading the models, which is done once, does not. The bare prediction has its matrix ready and one thread.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        copy = folder / "home"
+        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("mlruns", "*.log"))
+        settings = load_settings(copy, environment={})
+        ledger = open_ledger(settings.ledger)
+        batch, live = _batch(settings, ledger)
+        calm_garbage()  # as the command does
+        booster, matrix = bare(batch, live, ledger.customer_ids())
+        times: list[tuple[float, float, float]] = []
+        for number in range(ROUNDS + 1):
+            recorded = _timed(batch, ledger, folder, BatchRequest(f"bench-{os.getpid()}-{number}"))
+            dry = _timed(batch, ledger, folder, BatchRequest(f"dry-{number}", record=False))
+            start = time.perf_counter()
+            booster.predict(matrix, raw_score=True, num_threads=1)
+            times.append((recorded, dry, time.perf_counter() - start))
+        end_calm()
+        ledger.close()
+    first, second, third = np.array(times[1:]).T  # the first round warms
+    return first, second, third
+
+
+def _batch(settings: Settings, ledger: Ledger) -> tuple[Batch, Live]:
+    live = Live(settings, ledger, features_opener(settings))
+    live.refresh()
+    return Batch(settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)]), live
+
+
+def _timed(batch: Batch, ledger: Ledger, folder: Path, request: BatchRequest) -> float:
+    start = time.perf_counter()
+    with DecisionFile(folder / "decisions.parquet") as file:
+        for decisions in batch.decide(request, ledger.customer_ids(), clock.now):
+            file.write(decisions)
+    return time.perf_counter() - start
+
+
+def bare(batch: Batch, live: Live, customer_ids: list[str]) -> tuple[lightgbm.Booster, np.ndarray]:
+    """The propensity model as LightGBM has it, and the rows that a batch needs predicted."""
+    strategy, parts = live.strategy, []
+    bundle = strategy.bundle
+    assert bundle is not None
+    arms = bundle.encoder.arm_matrix(strategy.arms, strategy.catalogue)
+    known = batch.knowledge(customer_ids, clock.now())
+    for decisions in batch.decide(BatchRequest("rows", record=False), customer_ids, clock.now):
+        for one in decisions:
+            if one.candidates is None:
+                continue
+            rows = [n for n, out in enumerate(one.candidates.removed) if out < 0 and n != strategy.nothing]
+            customer = bundle.encoder.customer_row(known[one.customer_id].features)
+            parts.append(np.hstack([np.tile(customer, (len(rows), 1)), arms[rows]]))
+    return lightgbm.Booster(model_str=bundle.scorers["propensity"].text), np.vstack(parts)
