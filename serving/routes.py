@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from features import clock
-from features.errors import InvalidInput, NotFound, NotReady, SegueError, TooLarge
+from features.errors import InvalidInput, Malformed, NotFound, NotReady, SegueError, TooLarge
 from features.ledger import Ledger
 from serving.decider import Decider
 from serving.explain import explanation
@@ -53,6 +54,19 @@ class Rooms:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+#: What BentoML answers after us.
+_BENTOML = ("/static_content/", "/docs.json")
+
+
+class _Rest(Route):
+    """Every address that neither we nor BentoML know, with any method: its error has our schema too."""
+
+    def __init__(self, path: str, endpoint: Handler) -> None:
+        super().__init__(path, endpoint)
+        self.methods = None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith(_BENTOML) else super().matches(scope)
 
 
 class Door:
@@ -87,12 +101,12 @@ class Door:
             Route("/v1/shown", self._safe(self.shown), methods=["POST"]),
             Route("/v1/outcomes", self._safe(self.outcomes), methods=["POST"]),
             Route("/v1/events", self._safe(self.events), methods=["POST"]),
-            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/metrics", self._safe(self.metrics), methods=["GET"]),
             Route("/v1/decisions/{decision_id}", self._safe(self.decision), methods=["GET"]),
             Route("/v1/openapi.json", self._safe(_openapi), methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
             Route("/", _home, methods=["GET"]),
-            Route("/v1/{path:path}", self._safe(_nothing_here)),
+            _Rest("/{path:path}", self._safe(_nothing_here)),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
@@ -149,6 +163,8 @@ class Door:
                 return self._refused(error)
             except HTTPException:
                 raise
+            except ClientDisconnect:
+                return self._refused(Malformed("the body ends too soon", code="hung_up"))  # nobody will read it
             except Exception as error:
                 log.error("request failed: %s", type(error).__name__, exc_info=_without_values(error))
                 return self._refused(SegueError("something went wrong on our side; it is logged", code="internal"))
@@ -210,13 +226,14 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     words = {404: ("not_found", "there is nothing at this address"), 405: ("method_not_allowed", "wrong method")}
     code, message = words.get(status, ("http_error", "the request cannot be answered"))
-    return _json(error_body(InvalidInput(message, code=code)), status)
+    return _json(error_body(InvalidInput(message, code=code)), status, getattr(error, "headers", None))
 
 
 async def _nothing_here(request: Request) -> Response:
     """The last route: an address we know with another method, or no address of ours."""
-    if any(route.matches(request.scope)[0] == Match.PARTIAL for route in request.app.routes):
-        raise HTTPException(405)
+    partly = (route for route in request.app.routes if route.matches(request.scope)[0] == Match.PARTIAL)
+    if methods := sorted(method for route in partly for method in route.methods):
+        raise HTTPException(405, headers={"allow": ", ".join(methods)})
     raise NotFound("there is nothing at this address; see /docs")
 
 
