@@ -21,6 +21,8 @@ _STAGES = {
 def explanation(record: dict[str, Any]) -> dict[str, Any]:
     """The decision's record with times as text, candidates best first, and a plain-English `summary`."""
     candidates = sorted(_candidates(record), key=_order)
+    best = max((c["priority"] for c in candidates if c["stage"] is None), default=0.0)
+    candidates = [{**c, "to_win": to_win(c, best)} for c in candidates]
     return {
         **{k: v for k, v in record.items() if k not in ("candidates", "items", "inputs")},
         "decided_at": format_time(record["decided_at"]),
@@ -59,6 +61,28 @@ def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def to_win(candidate: dict[str, Any], best: float) -> str | None:
+    """What would have made this arm the favourite, all else as it was; None for the favourite.
+
+    A priority is P x C x V x L - cost, so the P or V it needs to reach the `best` one is told by division.
+    """
+    if candidate["stage"] is not None:
+        return f"{candidate['rule']} to be {candidate['limit']}"
+    if candidate["priority"] >= best:
+        return None
+    if candidate["action"] == DO_NOTHING.action:
+        return f"every other arm to be worth less than {candidate['priority']:.2f}"
+    p, value = (1.0 if candidate[name] is None else candidate[name] for name in ("p_accept", "action_value"))
+    others = candidate["context_weight"] * candidate["lever"]
+    wanted = best + candidate["contact_cost"]
+    ways = []
+    if value * others > 0 and wanted / (value * others) <= 1.0:
+        ways.append(f"a response probability of {wanted / (value * others):.4g} instead of {p:.4g}")
+    if p * others > 0:
+        ways.append(f"a success worth {wanted / (p * others):.2f} instead of {value:.2f}")
+    return ", or ".join(ways) or None
+
+
 def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """Sentences for people who do not read code."""
     first = record["items"][0]
@@ -78,6 +102,7 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
             lines.append(
                 f"{name} was possible: worth {candidate['priority']:.2f}, "
                 f"drawn with probability {candidate['probability']:.4g}."
+                + (f" To be the favourite it needs {candidate['to_win']}." if candidate["to_win"] else "")
             )
     return lines
 
@@ -88,6 +113,7 @@ def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
         "unknown_customer": "This customer is not known, so nothing was done.",
         "empty_catalogue": "The catalogue has no actions, so nothing was done.",
         "no_eligible_action": "No action was allowed for this customer now, so nothing was done.",
+        "deadline_exceeded": "The time for an answer ran out before anything could be weighed, so nothing was done.",
     }
     if record["reason"] in reasons:
         return reasons[record["reason"]]
