@@ -39,13 +39,13 @@ reports = "responses"
 id = "upgrade"
 group = "growth"
 value = 400.0
-eligible = "customer.tenure_days >= 0"
 treatment = [{ channel = "email", content = "upgrade/email" }, { channel = "web", content = "upgrade/banner" }]
 
 [[action]]
 id = "points"
 group = "growth"
 value = 20.0
+eligible = "customer.tenure_days >= 0"
 treatment = [{ channel = "web", content = "points/banner" }]
 
 [[contact_policy]]
