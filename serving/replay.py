@@ -126,19 +126,22 @@ def replay_one(found: LiveRecord, archive: Archive) -> Verdict:
             raise NotFound("it was made before records kept what they were made from")
         versions = record["versions"]
         strategy = archive.strategy(versions["bundle"], versions["policy"], versions["catalogue"])
-        again = make_again(record, strategy)
+        request, inputs = _asked(record)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         kind, why = DIFFERENT, f"record: not readable: {type(error).__name__}"
     except SegueError as error:
         kind, why = NOT_REPLAYABLE, error.message
     else:
-        why = difference(found, record, again)
+        try:
+            why = difference(found, record, _make_again(record, request, inputs, strategy))
+        except Exception as error:  # a record somebody changed can make the engine stumble anywhere
+            why = f"record: makes no decision: {type(error).__name__}"
         kind = DIFFERENT if why else SAME
     return Verdict(found.decision_id, kind, why)
 
 
-def make_again(record: Mapping[str, Any], strategy: Strategy) -> Decision:
-    """The decision on what a record says was known. Raises msgspec's error, or KeyError, for what is no record."""
+def _asked(record: Mapping[str, Any]) -> tuple[Request, Inputs]:
+    """What was asked, and what was known. Raises msgspec's error, or KeyError, for what is no record."""
     inputs = msgspec.convert(record["inputs"], Inputs)
     channels = record["channels"]
     request = Request(
@@ -150,6 +153,10 @@ def make_again(record: Mapping[str, Any], strategy: Strategy) -> Decision:
         record["intent"],
         record["context"],
     )
+    return request, inputs
+
+
+def _make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, strategy: Strategy) -> Decision:
     return decide(
         request,
         replace(inputs.knowledge, features=record["features"]),

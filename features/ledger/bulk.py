@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Engine, and_, select
 
 from features.domain import DO_NOTHING, Arm, Decision
-from features.errors import ContactTaken
+from features.errors import Conflict, ContactTaken
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.items import CHUNK
@@ -83,8 +83,14 @@ class Bulk:
         """Records live decisions and reserves their contacts, in one transaction.
 
         Returns those refused, of which nothing is written, because their customer's contacts have moved meanwhile.
-        Raises the driver's integrity error, and writes nothing at all, where a request was answered before.
+        Raises Conflict, and writes nothing at all, where a request was answered before.
         """
+        try:
+            return self._append_all(made, action_classes)
+        except self._bulk_path.integrity_error as error:
+            raise Conflict("a request was answered meanwhile", field="request_id") from error
+
+    def _append_all(self, made: Sequence[ToAppend], action_classes: Mapping[str, str]) -> list[ToAppend]:
         refused = []
         with short_transaction(self._engine, write=True) as cursor:
             for one in made:

@@ -93,6 +93,15 @@ def test_values_come_back_exactly_in_contract_order(store: FeatureStore) -> None
         assert [str(value) for value in found.values] == [str(value) for value in wanted]
 
 
+def test_many_customers_are_read_as_each_by_itself(store: FeatureStore) -> None:
+    assert store.read_many(["a", "b"]) == {}
+    store.push(rows(5, {f"c{n}": (float(n), None, -0.0, 1 / 3) for n in range(1_203)}))
+    wanted = ["c1", "nobody", *(f"c{n}" for n in range(1, 1_203, 2)), "größe"]
+    found = store.read_many(wanted)
+    assert found == {c: row for c in wanted if (row := store.read(c)) is not None}
+    assert store.read_many([]) == {}
+
+
 def test_a_newer_row_replaces_and_an_older_one_does_not(store: FeatureStore) -> None:
     store.push(rows(2_000_000, {"c": (2.0, None, 2.0, 2.0)}))
     assert store.push(rows(1_999_999, {"c": (1.0, 1.0, 1.0, 1.0)})) == 0
