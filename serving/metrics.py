@@ -4,10 +4,9 @@ request, so that their number is bounded.
 
 from __future__ import annotations
 
-import os
 from collections import Counter as Tally
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from features.clock import SECOND
@@ -86,7 +85,8 @@ class Metrics:
 
     def text(self) -> bytes:
         """The page Prometheus reads."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        # What counts is how values were kept when the library was loaded, not what the environment says by now.
+        if values.ValueClass is not values.MutexValue:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)
             return generate_latest(registry)
