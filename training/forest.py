@@ -46,6 +46,19 @@ class Tests:
         return np.bitwise_and.reduceat(np.where(passed, _ALL, self.mask), self.starts)
 
 
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The leaves that m arms leave open. Arms differ in few of a tree's tests: each pattern is looked up once.
+
+    `patterns` (p,) are the different ones, tree after tree, `trees` (p,) says of which tree each is, and `place`
+    (trees, m) which of them is an arm's.
+    """
+
+    patterns: Masks
+    trees: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+
 class Forest:
     """The tests on the first `customer_width` columns and those on the others, and the values of the leaves."""
 
@@ -56,22 +69,30 @@ class Forest:
         self._values = np.zeros((len(trees), leaves))
         for number, (_, values) in enumerate(trees):
             self._values[number, : len(values)] = values
-        self._offsets = (np.arange(len(trees)) * leaves)[:, None]
+        self._offsets = np.arange(len(trees)) * leaves
         nodes = [tree for tree, _ in trees]
         self._customer = _tests(nodes, lambda column: column < customer_width, 0)
         self._arm = _tests(nodes, lambda column: column >= customer_width, customer_width)
 
-    def arms(self, rows: Floats) -> Masks:
-        """(trees, arms) the leaves that the arms' tests leave open; `rows` (arms, a) are their columns."""
-        return np.stack([self._arm.leaves(row) for row in rows], axis=1)
+    def arms(self, rows: Floats) -> Arms:
+        """What the arms' tests leave open; `rows` (m, a) are their columns."""
+        patterns: list[Masks] = []
+        trees: list[int] = []
+        place: list[NDArray[np.int64]] = []
+        for tree, masks in enumerate(np.stack([self._arm.leaves(row) for row in rows], axis=1)):
+            distinct, which = np.unique(masks, return_inverse=True)
+            place.append(which + len(trees))
+            patterns.append(distinct)
+            trees += [tree] * len(distinct)
+        return Arms(np.concatenate(patterns), np.array(trees), np.stack(place))
 
-    def margins(self, customer: Floats, arms: Masks) -> Floats:
-        """(arms,) raw scores of one customer (k,) with these arms, added up tree after tree as LightGBM does."""
-        open_leaves = arms & self._customer.leaves(customer)[:, None]
+    def margins(self, customer: Floats, arms: Arms) -> Floats:
+        """(m,) raw scores of one customer (k,) with these arms, added up tree after tree as LightGBM does."""
+        open_leaves = arms.patterns & self._customer.leaves(customer)[arms.trees]
         first = open_leaves & (~open_leaves + np.uint64(1))
         # The place of the only bit set is the exponent of the number as a double.
         leaf = (first.astype(np.float64).view(np.int64) >> 52) - 1023
-        values = self._values.ravel().take(leaf + self._offsets)
+        values = self._values.ravel().take(leaf + self._offsets[arms.trees]).take(arms.place)
         # Along the first axis numpy adds one row after another: the same order, so the same last bit. A single column
         # it would add up in pairs, unless it has to tell every sum on the way.
         return np.add.reduce(values, axis=0) if values.shape[1] > 1 else np.add.accumulate(values, axis=0)[-1]

@@ -58,7 +58,7 @@ class ArmScorer:
         if scorer is not None:
             with suppress(ValueError):
                 self._forest = Forest(scorer.text, customer_width)
-                self._masks = self._forest.arms(rows)
+                self._arms = self._forest.arms(rows)
 
     def predict(self, customer: Floats, chosen: NDArray[np.intp]) -> Floats:
         """Probabilities, shape (n,), of a customer, shape (k,), with the arms `chosen`, shape (n,)."""
@@ -67,4 +67,4 @@ class ArmScorer:
         if self._forest is None:
             rows = self._rows[chosen]
             return self._scorer.predict(np.hstack([np.broadcast_to(customer, (len(rows), len(customer))), rows]))
-        return self._scorer.calibration.apply(self._forest.margins(customer, self._masks[:, chosen]))
+        return self._scorer.calibration.apply(self._forest.margins(customer, self._arms)[chosen])
