@@ -44,10 +44,27 @@ def main() -> None:
         rows = http_rows(ours, theirs, body, options)
         rows.append(row("worker memory", resident_mb(process), "MB"))
         rows.append(row("start-up to first answer", started, "s"))
+    rows += batch_rows(options.home)
     show(console, rows)
     DEFAULT_HOME.mkdir(parents=True, exist_ok=True)
     (DEFAULT_HOME / "bench.json").write_text(json.dumps(rows, indent=1))
     console.print(f"written: {(DEFAULT_HOME / 'bench.json').relative_to(ROOT)}")
+
+
+def batch_rows(home: Path) -> list[dict[str, Any]]:
+    """Everybody decided at once, beside LightGBM alone on the same rows; the interval is that of the rounds."""
+    from tests.bench.batch import batch_seconds
+
+    times = batch_seconds(home)
+    recorded, dry = times.recorded / times.bare, times.dry / times.bare
+    middle = [float(np.median(ratios)) for ratios in (recorded, dry)]
+    spread = [(float(ratios.min()), float(ratios.max())) for ratios in (recorded, dry)]
+    return [
+        row("batch decisions, recorded / bare LightGBM predict", middle[0], "ratio", "<= 2.0", "<= 1.3", spread[0]),
+        row("batch decisions, dry run / bare LightGBM predict", middle[1], "ratio", interval=spread[1]),
+        row("batch decisions per second, recorded", times.customers / float(np.median(times.recorded)), "1/s"),
+        row("rows predicted for a customer", times.rows / times.customers, "rows"),
+    ]
 
 
 def http_rows(ours: int, theirs: int, body: Any, options: argparse.Namespace) -> list[dict[str, Any]]:

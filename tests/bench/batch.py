@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm
@@ -23,8 +24,19 @@ from serving.wiring import calm_garbage, end_calm, features_opener
 ROUNDS = 5
 
 
-def ratios(home: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seconds of (a batch that records and reserves, one that only writes its file, bare predictions), one a round.
+@dataclass(frozen=True, slots=True)
+class BatchSeconds:
+    """Seconds of each round, (n,): a batch that records and reserves, one that only writes its file, predictions."""
+
+    recorded: np.ndarray
+    dry: np.ndarray
+    bare: np.ndarray
+    customers: int
+    rows: int
+
+
+def batch_seconds(home: Path) -> BatchSeconds:
+    """Rounds of the three in turn, on a copy of the home.
 
     Reading customers, contacts and features, deciding, committing and writing the file all count; opening the stores
     and loading the models, which is done once, does not. The bare prediction has its matrix ready and one thread.
@@ -37,7 +49,8 @@ def ratios(home: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ledger = open_ledger(settings.ledger)
         batch, live = _batch(settings, ledger)
         calm_garbage()  # as the command does
-        booster, matrix = bare(batch, live, ledger.customer_ids())
+        customers = ledger.customer_ids()
+        booster, matrix = bare(batch, live, customers)
         times: list[tuple[float, float, float]] = []
         for number in range(ROUNDS + 1):
             recorded = _timed(batch, ledger, folder, BatchRequest(f"bench-{os.getpid()}-{number}"))
@@ -48,7 +61,7 @@ def ratios(home: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         end_calm()
         ledger.close()
     first, second, third = np.array(times[1:]).T  # the first round warms
-    return first, second, third
+    return BatchSeconds(first, second, third, len(customers), len(matrix))
 
 
 def _batch(settings: Settings, ledger: Ledger) -> tuple[Batch, Live]:
