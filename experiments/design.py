@@ -50,7 +50,7 @@ class Units:
 #: Exposure is the first live decision: the holdout is decided about too, so both groups enter by the same door.
 _EXPOSURES = """
 SELECT customer_id, variants, MIN(decided_at) AS decided_at, COUNT(*) AS decisions
-FROM decisions WHERE origin = 'live' GROUP BY customer_id, variants
+FROM decisions WHERE origin = 'live' AND COALESCE(reason, '') <> 'unknown_customer' GROUP BY customer_id, variants
 """
 _PURCHASES = (
     "SELECT customer_id, occurred_at, CAST(value AS DOUBLE PRECISION) AS value FROM events WHERE type = 'purchase'"

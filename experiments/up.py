@@ -110,9 +110,9 @@ def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Popu
 
 
 def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None]) -> str | None:
-    """Trains unless the champion has seen the newest event; what there is to say about it."""
+    """Trains unless the champion has seen all but the last day of events; what there is to say about it."""
     current = champion(settings.bundle_folder)
-    if current is not None and load_bundle(current).created_at >= (ledger.latest_event_at() or 0):
+    if current is not None and load_bundle(current).created_at >= (ledger.latest_event_at() or 0) - clock.DAY:
         return None
     from training.pipeline import train
 

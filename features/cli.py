@@ -47,6 +47,10 @@ def main() -> None:
     except SegueError as error:
         print(f"segue: {error.message}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        # A disk that is full, a folder that is not ours: nothing a traceback explains better.
+        print(f"segue: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def commands(app: typer.Typer) -> None:

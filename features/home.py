@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shutil
 
+from features.errors import InvalidInput
 from features.settings import SHIPPED, Settings
 
 
 def prepare_home(settings: Settings) -> bool:
     """Makes the folder, and gives a home without a catalogue the shipped one. Says whether it did the latter."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"the home {settings.home} cannot be made: {error.strerror}; give another with --home"
+        ) from error
     if any(settings.catalogue_folder.glob("*.toml")):
         return False
     settings.catalogue_folder.mkdir(exist_ok=True)

@@ -120,7 +120,24 @@ def _with(settings: Settings, given: Mapping[str, object], source: str) -> Setti
             values[key] = _truth(value) if known[key] is bool else known[key](value)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{source}: {key} must be a {known[key].__name__}, not {value!r}", field=key) from error
+    for key, (low, high) in _RANGES.items():
+        if key in values and not low <= values[key] <= high:  # type: ignore[operator]
+            raise InvalidInput(f"{source}: {key} must lie between {low:g} and {high:g}, not {values[key]}", field=key)
     return replace(settings, **values)  # type: ignore[arg-type]
+
+
+#: What a setting may be; shares are shares, not percents.
+_RANGES = {
+    "port": (1, 65_535),
+    "workers": (1, 256),
+    "deadline_seconds": (0.001, 60.0),
+    "feature_max_age_days": (0.0, 36_500.0),
+    "refresh_hours": (0.01, 8_760.0),
+    "max_body_bytes": (1_024, 1 << 30),
+    "holdout_share": (0.0, 1.0),
+    "horizon_days": (0, 3_650),
+    "poll_seconds": (0.01, 3_600.0),
+}
 
 
 def _truth(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from features.cli import Home
-from features.errors import InvalidInput, SegueError
+from features.errors import InvalidInput, NoData, SegueError
 from serving import batch_cli, replay_cli, suppression_cli
 
 
@@ -39,15 +39,32 @@ def serve(
     import os
     import sys
 
+    from features.home import prepare_home
     from features.settings import load_settings
 
     settings = load_settings(home)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    prepare_home(settings)
+    address = (host or settings.host, port or settings.port)
+    _refuse_taken(*address)
     os.environ["SEGUE_HOME"] = str(settings.home)
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Segue"]
-    command += ["--host", host or settings.host, "--port", str(port or settings.port)]
+    command += ["--host", address[0], "--port", str(address[1])]
     command += ["--api-workers", str(settings.workers)]
     os.execv(sys.executable, command)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    import socket
+
+    from features.errors import InvalidInput
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            message = f"cannot listen on {host}:{port} ({error}); give another --port, or stop what uses it"
+            raise InvalidInput(message, field="port") from error
 
 
 def work(
@@ -80,7 +97,7 @@ def decide(
     customer_id: Annotated[str | None, typer.Argument(help="The customer to decide for.")] = None,
     home: Home = None,
     channel: Annotated[list[str] | None, typer.Option(help="Allow only this channel; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(help="Places to fill, for one customer.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=20, help="Places to fill, for one customer.")] = 1,
     everybody: Annotated[bool, typer.Option("--all-customers", help="Decide for every customer, into a file.")] = False,
     out: Annotated[Path | None, typer.Option(help="The Parquet file for --all-customers.")] = None,
     record: Annotated[bool, typer.Option("--record/--dry-run", help="Dry: only the file, nothing reserved.")] = True,
@@ -148,6 +165,8 @@ def check(home: Home = None) -> None:
     from serving.wiring import features_opener
 
     settings = load_settings(home)
+    if not settings.catalogue_folder.is_dir():
+        raise NoData(f"{settings.home} has no catalogue: is --home right? `segue import` or `segue up` makes one")
     catalogue, faults = read_catalogue(settings.catalogue_folder)
     try:
         store = features_opener(settings)()

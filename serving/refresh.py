@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from features.catalogue import parse_catalogue, read_sources
+from features.catalogue import EMPTY_CATALOGUE, Catalogue, parse_catalogue, read_sources
 from features.errors import CatalogueError, SegueError
 from features.ledger import Ledger
 from features.online import FeatureStore
@@ -21,6 +21,18 @@ from training.explorer import make_explorer
 from training.learner import latest_snapshot
 
 log = logging.getLogger("segue.refresh")
+
+
+#: The note with the version of the catalogue that decides.
+DECIDING = "deciding-catalogue"
+
+
+def kept_catalogue(ledger: Ledger) -> Catalogue:
+    """The catalogue that decided last, an empty one where none ever did."""
+    files = ledger.catalogue_files(ledger.note(DECIDING) or "")
+    if files is None:
+        return EMPTY_CATALOGUE
+    return parse_catalogue({name: text.encode() for name, text in files.items()})
 
 
 class Live:
@@ -62,7 +74,7 @@ class Live:
             load()
         except (SegueError, OSError) as error:
             log.error("%s not taken in, the last good one stays: %s", name, error)
-            return False
+            return name == "catalogue" and self._take_kept()
         except Exception:
             self._seen.pop(name)  # not its own fault (a database that is away): to be tried again
             raise
@@ -87,7 +99,21 @@ class Live:
             raise CatalogueError("; ".join(str(fault) for fault in faults))
         # Before anything is decided by it: whoever replays a decision needs the catalogue of that day.
         self._ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
+        self._ledger.put_note(DECIDING, catalogue.version)
         self._compiled = compiled
+
+    def _take_kept(self) -> bool:
+        """At a start with a broken catalogue: the one that decided last, out of the ledger; whether there was one."""
+        if self._compiled.catalogue.actions:
+            return False
+        kept = kept_catalogue(self._ledger)
+        names = None if self.features is None else self.features.contract.names
+        compiled, faults = compile_catalogue(kept, names)
+        if not kept.actions or faults:
+            log.error("there is no good catalogue yet: nothing is offered")
+            return False
+        self._compiled = compiled
+        return True
 
     def _catalogue_stamp(self) -> tuple[tuple[str, int, int], ...]:
         folder = self._settings.catalogue_folder

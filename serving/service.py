@@ -6,13 +6,38 @@ BentoML's own metrics are off: their labels hold the raw path, which has no boun
 
 from __future__ import annotations
 
+import sys
+from typing import Any, cast
+
 import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.settings import load_settings
 from serving.routes import Door
 from serving.wiring import build, calm_garbage, end_calm
 
 DOOR = Door()
+
+
+class OneLine:
+    """Routes do not see an address with a line break, which would be answered past us: here it becomes a space."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "\n" in scope.get("path", ""):
+            scope = {**scope, "path": scope["path"].replace("\n", " ")}
+        await self._app(scope, receive, send)
+
+
+def _end_with_supervisor() -> None:
+    """A worker whose supervisor was killed would keep the port and go on unseen: Linux ends it too (prctl(2))."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @bentoml.asgi_app(DOOR.app(), path="/")
@@ -28,6 +53,7 @@ class Segue:
     """Next-best-action decisions. The home is named by the environment variable SEGUE_HOME."""
 
     def __init__(self) -> None:
+        _end_with_supervisor()
         self.parts = build(load_settings(), DOOR)
         calm_garbage()
 
@@ -35,3 +61,6 @@ class Segue:
     def close(self) -> None:
         self.parts.close()
         end_calm()
+
+
+cast(Any, Segue).add_asgi_middleware(OneLine)

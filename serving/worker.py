@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from features.catalogue import load_catalogue
+from features.catalogue import Catalogue, load_catalogue
 from features.clock import HOUR
-from features.errors import SegueError, StoreUnavailable
+from features.errors import CatalogueError, SegueError, StoreUnavailable
 from features.ledger import Ledger
 from features.refresh import note_online, online_positions, push_customers, refresh_features, refreshed_at
 from features.settings import Settings
 from features.store import FeatureStore
+from serving.refresh import kept_catalogue
 from training.bundle import champion
 from training.learner import learn_round
 
@@ -46,11 +47,18 @@ class Worker:
         folder = champion(self._settings.bundle_folder)
         learned = learn_round(
             self._ledger,
-            load_catalogue(self._settings.catalogue_folder),
+            self._catalogue(),
             None if folder is None else folder.name,
             now,
         )
         return Round(learned.snapshot.number, learned.finished, self._push(now), self._ledger.release_expired(now))
+
+    def _catalogue(self) -> Catalogue:
+        """The home's catalogue; while it is broken, the one that decides meanwhile."""
+        try:
+            return load_catalogue(self._settings.catalogue_folder)
+        except CatalogueError:
+            return kept_catalogue(self._ledger)
 
     def _push(self, now: int) -> int:
         """Recomputes the features of customers something happened to, and puts them online.

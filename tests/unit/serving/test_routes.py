@@ -67,7 +67,7 @@ class Client:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    settings = Settings(home=tmp_path, holdout_share=0.0)
+    settings = Settings(home=tmp_path, holdout_share=0.0, deadline_seconds=60.0)
     settings.catalogue_folder.mkdir()
     (settings.catalogue_folder / "all.toml").write_text(CATALOGUE)
     ledger = open_ledger(settings.ledger)
