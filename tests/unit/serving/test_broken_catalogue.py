@@ -16,7 +16,7 @@ from serving.refresh import Live
 from serving.worker import Worker
 
 
-@pytest.fixture()
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     settings = Settings(home=tmp_path)
     prepare_home(settings)
