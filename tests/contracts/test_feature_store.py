@@ -48,7 +48,7 @@ def redis_address() -> Iterator[str]:
             pytest.fail(f"Redis at {REDIS_URL} does not answer, and SEGUE_REQUIRE_SERVICES=1 asks for it")
         pytest.skip(f"Redis at {REDIS_URL} does not answer")
     project = f"test_{uuid.uuid4().hex}"
-    yield f"{REDIS_URL.removeprefix('redis://')},project={project}"
+    yield f"{REDIS_URL.removeprefix('redis://').split('/')[0]},project={project}"
     for key in client.scan_iter(f"*{project}*"):
         client.delete(key)
     client.close()
