@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from serving.schema import DecideRequest, EventMessage, EventsRequest, OutcomeMessage, OutcomesRequest, ShownRequest
+from serving.schema import DecideRequest, EventMessage, EventsRequest, Id, OutcomeMessage, OutcomesRequest, ShownRequest
 
 #: Swagger's viewer is served by BentoML from this machine: the page needs no network.
 DOCS_PAGE = """<!doctype html>
@@ -24,11 +24,13 @@ _TIME = {"type": "string", "format": "date-time"}
 
 def description() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    messages = (DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest)
+    messages = (DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest, Id)
     schemas, components = msgspec.json.schema_components(messages, ref_template="#/components/schemas/{name}")
-    by_type = dict(zip(messages, schemas, strict=True))
-    either = {"anyOf": [by_type[OutcomeMessage], by_type[OutcomesRequest]]}
-    either_event = {"anyOf": [by_type[EventMessage], by_type[EventsRequest]]}
+    by_type: dict[Any, dict[str, Any]] = dict(zip(messages, schemas, strict=True))
+    outcome = {"allOf": [by_type[OutcomeMessage], _either(("decision_id",), ("customer_id", "action"))]}
+    event = {"allOf": [by_type[EventMessage], _either(("customer_id",), ("anonymous_id",))]}
+    outcomes = {"anyOf": [outcome, by_type[OutcomesRequest]]}
+    events = {"anyOf": [event, by_type[EventsRequest]]}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,12 +41,17 @@ def description() -> dict[str, Any]:
         "paths": {
             "/v1/decide": {"post": _operation("Decide the next best action", by_type[DecideRequest], "Answer")},
             "/v1/shown": {"post": _operation("Say that an item was displayed", by_type[ShownRequest], "Accepted")},
-            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", either, "Taken")},
-            "/v1/events": {"post": _operation("Say what a customer did anywhere", either_event, "Taken")},
-            "/v1/decisions/{decision_id}": {"get": _explain()},
+            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", outcomes, "Taken")},
+            "/v1/events": {"post": _operation("Say what a customer did anywhere", events, "Taken")},
+            "/v1/decisions/{decision_id}": {"get": _explain(by_type[Id])},
         },
         "components": {"schemas": components | _ANSWERS},
     }
+
+
+def _either(*sets: tuple[str, ...]) -> dict[str, Any]:
+    """One of these sets of fields is there, and none of it null."""
+    return {"anyOf": [{"required": list(names), "properties": dict.fromkeys(names, _TEXT)} for names in sets]}
 
 
 def _operation(summary: str, body: dict[str, Any], answer: str) -> dict[str, Any]:
@@ -55,8 +62,8 @@ def _operation(summary: str, body: dict[str, Any], answer: str) -> dict[str, Any
     }
 
 
-def _explain() -> dict[str, Any]:
-    where = {"name": "decision_id", "in": "path", "required": True, "schema": {"type": "string"}}
+def _explain(decision_id: dict[str, Any]) -> dict[str, Any]:
+    where = {"name": "decision_id", "in": "path", "required": True, "schema": decision_id}
     return {
         "summary": "Why a decision was made, and why not otherwise",
         "parameters": [where],

@@ -15,12 +15,14 @@ from features.errors import InvalidInput, Malformed, SegueError
 
 #: Ids and names from outside: 1 to 128 characters, none of them a control character (PostgreSQL takes no NUL).
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Time = Annotated[str, msgspec.Meta(min_length=10, max_length=40)]
+Time = Annotated[str, msgspec.Meta(min_length=10, max_length=40, extra_json_schema={"format": "date-time"})]
 Text = Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00]*$")]
 #: Whole numbers that a double holds exactly, so that nothing changes on the way.
 Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 Money = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
-Value = Text | Whole | float | bool | None
+#: The same range for broken ones: who writes 1e20 and who writes its digits get the same answer.
+Number = Annotated[float, msgspec.Meta(ge=-(2**53), le=2**53)]
+Value = Text | Whole | Number | bool | None
 Values = Annotated[dict[Id, Value], msgspec.Meta(max_length=100)]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from experiments.processes import Child, Children, choose_port, wait_until_ready
@@ -35,8 +36,15 @@ class Service:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.address, timeout=60.0, trust_env=False)
 
+    def kill(self) -> None:
+        """`kill -9` of all its processes, the first one first: it would start the others again."""
+        first = psutil.Process(self.child.process.pid)
+        for one in [first, *first.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
-#: (home, workers) -> the service, for as long as the `with` block lasts.
+
+#: (home) -> the service, for as long as the `with` block lasts.
 Serve = Callable[..., AbstractContextManager[Service]]
 #: (requests) -> answers in the same order, decided at the same moment by several processes.
 Contend = Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
@@ -74,9 +82,7 @@ def new_home(trained_home: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @contextlib.contextmanager
-def serving(home: Path, workers: int = 1) -> Iterator[Service]:
-    with (home / "segue.toml").open("a") as out:
-        out.write(f"\nworkers = {workers}\n")
+def serving(home: Path) -> Iterator[Service]:
     port = choose_port("127.0.0.1", 0, insist=False)
     with Children(home / "logs") as children:
         command = [sys.executable, "-m", "features.cli", "serve", "--home", str(home), "--port", str(port)]
@@ -93,7 +99,7 @@ def serve() -> Serve:
 @pytest.fixture(scope="module")
 def service(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two worker processes over one home, for all tests of a module."""
-    with serving(copy_home(trained_home, tmp_path_factory.mktemp("serving") / "home"), workers=2) as running:
+    with serving(copy_home(trained_home, tmp_path_factory.mktemp("serving") / "home", workers=2)) as running:
         yield running
 
 

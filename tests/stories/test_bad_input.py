@@ -56,6 +56,8 @@ ERRORS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/shown", {"decision_id": SECRET}, 404, "unknown_decision"),
     ("GET", f"/v1/decisions/{SECRET}", None, 404, "unknown_decision"),
     ("GET", "/v1/decisions/%00%ff", None, 404, "unknown_decision"),
+    ("GET", "/v1/decisions/one%0Atwo", None, 404, "unknown_decision"),
+    ("GET", "/one%0Atwo", None, 404, "not_found"),
     ("GET", f"/v1/{SECRET}", None, 404, "not_found"),
     ("GET", f"/{SECRET}", None, 404, "not_found"),
     ("POST", f"/elsewhere/{SECRET}", ASKED, 404, "not_found"),

@@ -45,6 +45,8 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
         (b'{"request_id": "r", "customer_id": "c", "channels": "web"}', "channels"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": [1]}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e999}}', "context[...]"),
+        (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e20}}', "context[...]"),
+        (b'{"request_id": "r", "customer_id": "c", "context": {"k": 100000000000000000000}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "anna-4711": 1}', "unknown"),
     ],
 )
