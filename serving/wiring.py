@@ -38,8 +38,8 @@ class Parts:
     watcher: Watcher
 
     def close(self) -> None:
-        self.watcher.stop()
         self.door.close()
+        self.watcher.stop()
         self.ledger.close()
 
 
@@ -56,7 +56,7 @@ def build(settings: Settings, door: Door) -> Parts:
     # What lives in this process runs where it is asked: a hop to a thread and back costs 0.2 ms and gains nothing.
     pool = None if ledger.embedded else ThreadPoolExecutor(THREADS, thread_name_prefix="segue")
     door.open(Rooms(decider, intake, ledger, metrics, pool, settings.max_body_bytes))
-    watcher = Watcher(live, ledger, metrics, settings.poll_seconds)
+    watcher = Watcher(live, ledger, metrics, journal, settings.poll_seconds)
     watcher.start()
     return Parts(settings, ledger, live, decider, intake, door, watcher)
 

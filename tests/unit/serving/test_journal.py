@@ -1,0 +1,35 @@
+"""One JSON line a decision, with ids of ours and nothing of the customer."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from features.domain import DO_NOTHING, Decision, Item, Versions
+from serving.journal import Journal
+
+ITEM = Item(1, DO_NOTHING, "none", 0.25, None, None, 0.0, 0.0, 0.0, None, 5, 5)
+
+
+def decision(name: str) -> Decision:
+    return Decision(name, "r-anna", "anna-4711", 5, (ITEM,), "do_nothing", None, None, Versions(None, "p", "c"))
+
+
+def test_lines_come_in_order_when_they_are_flushed_and_once() -> None:
+    out = io.BytesIO()
+    journal = Journal(out)
+    for name in ("d1", "d2"):
+        journal.decided(decision(name), 0.0021)
+    assert out.getvalue() == b""
+    journal.flush()
+    journal.flush()
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["decision_id"] for line in lines] == ["d1", "d2"]
+    assert (lines[0]["action_probability"], lines[0]["milliseconds"]) == (0.25, 2.1)
+    assert b"anna" not in out.getvalue()
+
+
+def test_without_a_stream_nothing_is_kept() -> None:
+    journal = Journal(None)
+    journal.decided(decision("d1"), 0.001)
+    journal.flush()
