@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from features.clock import SECOND
 from features.domain import Event, Outcome
-from features.errors import InvalidInput, NotFound, SegueError
+from features.errors import Conflict, InvalidInput, NotFound, SegueError
 from features.ledger import Appended, Ledger
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest, time_of
 
@@ -53,7 +53,9 @@ class Intake:
                 good.append(_outcome(message, decided, latest, now))
             except SegueError as error:
                 bad.append(Rejection(message.outcome_id, error))
-        return Taken(self._ledger.append_outcomes(good, now), tuple(bad))
+        appended = self._ledger.append_outcomes(good, now)
+        bad += [Rejection(good[place].outcome_id, _other_content()) for place in appended.conflicts]
+        return Taken(appended, tuple(bad))
 
     def events(self, messages: Sequence[EventMessage], now: int) -> Taken:
         """Appends events; a customer first heard of here becomes known."""
@@ -70,6 +72,14 @@ def _not_ahead(at: int, now: int, field: str) -> int:
     if at > now + CLOCK_SKEW:
         raise InvalidInput("lies in the future", field=field, code="in_the_future")
     return at
+
+
+def _other_content() -> Conflict:
+    return Conflict(
+        "this id is taken by an outcome of another kind, value, customer, action or decision; give each its own id",
+        field="outcome_id",
+        code="outcome_id_taken",
+    )
 
 
 def _outcome(

@@ -52,7 +52,9 @@ class Waiting(NamedTuple):
         )
 
 
-def attached(waiting: list[Waiting], ledger: Ledger, reject: Callable[[Waiting, str], None]) -> Iterator[list[Outcome]]:
+def attached(
+    waiting: list[Waiting], ledger: Ledger, reject: Callable[[Waiting, str], None]
+) -> Iterator[list[tuple[Waiting, Outcome]]]:
     """Batches of outcomes with their decisions. Those without one are rejected, with the reason."""
     waiting.sort(key=lambda one: one[:3])
     for start in range(0, len(waiting), _CHUNK):
@@ -62,7 +64,7 @@ def attached(waiting: list[Waiting], ledger: Ledger, reject: Callable[[Waiting, 
         batch = []
         for one in chunk:
             try:
-                batch.append(_named(one, named) if one.decision_id else _latest(one, past))
+                batch.append((one, _named(one, named) if one.decision_id else _latest(one, past)))
             except BadValue as bad:
                 reject(one, str(bad))
         yield batch

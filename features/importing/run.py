@@ -230,4 +230,8 @@ class _Run:
             self._reject(one.file, Row(0, one.line, told), "outcome", reason)
 
         for batch in attached(self._waiting, self.ledger, reject):
-            self._count("outcome", self.ledger.append_outcomes(batch, self.now))
+            appended = self.ledger.append_outcomes([outcome for _, outcome in batch], self.now)
+            self._count("outcome", appended)
+            for place in appended.conflicts:
+                one = batch[place][0]
+                reject(one, f"outcome_id: {one.outcome_id!r} is taken by an outcome that says something else")

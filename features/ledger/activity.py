@@ -10,6 +10,7 @@ from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.contacts import not_heard_yet, take_effect
+from features.ledger.items import contradicting
 from features.ledger.records import Appended, customer_of, customer_row, event_row, outcome_row
 
 #: What customers did and what was done for them, each in the order it was written.
@@ -63,7 +64,7 @@ class Activity:
         return Appended(accepted, len(given) - accepted)
 
     def append_outcomes(self, outcomes: Iterable[Outcome], recorded_at: int) -> Appended:
-        """Appends outcomes; an `outcome_id` already there changes nothing.
+        """Appends outcomes; one already there changes nothing, an id there for something else is a conflict.
 
         What they mean for contacts takes effect with them: see `contacts.take_effect`.
         """
@@ -73,8 +74,10 @@ class Activity:
             database.share_log(connection)
             opted_out = not_heard_yet(connection, given)
             accepted = database.insert_new(connection, t.outcomes, rows)
-            take_effect(connection, given, opted_out)
-        return Appended(accepted, len(rows) - accepted)
+            conflicts = contradicting(connection, given) if accepted < len(given) else ()
+            good = [o for place, o in enumerate(given) if place not in conflicts]
+            take_effect(connection, good, [o for o in opted_out if o in good] if conflicts else opted_out)
+        return Appended(accepted, len(rows) - accepted - len(conflicts), conflicts)
 
     def touched_after(self, positions: Mapping[str, int], limit: int) -> tuple[dict[str, int], list[str]]:
         """(new positions, customers named by a log after its position), at most `limit` entries further in each log.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -47,3 +48,21 @@ def _item(row: Any, outcomes: list[Outcome]) -> LearnableItem:
         # In the order they happened, whatever the order they came in.
         outcomes=tuple(sorted(outcomes, key=lambda outcome: (outcome.occurred_at, outcome.outcome_id))),
     )
+
+
+def contradicting(connection: Connection, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    """The places of outcomes, all of whose ids are stored, that say something else than what is stored under their id.
+
+    The time is not compared: a channel that tells again may well stamp the message anew.
+    """
+    ids = list(dict.fromkeys(o.outcome_id for o in outcomes))
+    said: dict[str, tuple[Any, ...]] = {}
+    for start in range(0, len(ids), CHUNK):
+        query = select(t.outcomes).where(t.outcomes.c.outcome_id.in_(ids[start : start + CHUNK]))
+        said.update({row.outcome_id: _content(outcome_of(row)) for row in connection.execute(query)})
+    return tuple(place for place, o in enumerate(outcomes) if _content(o) != said[o.outcome_id])
+
+
+def _content(outcome: Outcome) -> tuple[Any, ...]:
+    o = outcome
+    return o.decision_id, o.rank, o.customer_id, o.action, o.kind, o.value

@@ -13,10 +13,14 @@ from features.domain import Arm, Customer, Decision, Event, Item, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How many rows an append took, and how many it already had."""
+    """How many rows an append took, and how many it already had.
+
+    `conflicts` are the places, in what was given, of rows whose id is there with another content: not taken either.
+    """
 
     accepted: int
     duplicates: int
+    conflicts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

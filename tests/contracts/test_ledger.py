@@ -186,6 +186,21 @@ def test_a_hundred_thousand_events_take_seconds(ledger: Ledger) -> None:
 def test_outcomes_are_taken_once(ledger: Ledger) -> None:
     assert ledger.append_outcomes([outcome(1), outcome(1), outcome(2)], NOW) == Appended(2, 1)
     assert ledger.append_outcomes([outcome(2)], NOW + 1) == Appended(0, 1)
+    assert ledger.append_outcomes([outcome(2, at=NOW + 2 * HOUR)], NOW + 1) == Appended(
+        0, 1
+    )  # a new stamp says no more
+
+
+def test_an_outcome_id_used_again_for_something_else_is_a_conflict_and_has_no_effect(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.append_outcomes([outcome(1, kind="failed")], NOW)
+    others = [outcome(1), outcome(1, "d2"), outcome(1, kind="failed"), outcome(2), outcome(2, kind="opted_out")]
+    assert known.append_outcomes(others[:3], NOW) == Appended(0, 1, (0, 1))
+    assert contacts(known, 0)[1] == []  # the failure that freed the slot still stands
+    assert known.append_outcomes(others[3:], NOW) == Appended(1, 0, (1,))
+    told = known.customer("c1")
+    assert told is not None
+    assert "email" not in told.consents
 
 
 # -- decisions ---------------------------------------------------------------------------------------------------------

@@ -573,6 +573,16 @@ def test_an_outcome_may_name_its_decision(shop: Workshop) -> None:
     }
 
 
+def test_an_outcome_id_used_again_for_something_else_is_rejected_with_its_line(shop: Workshop) -> None:
+    shop.write("mail.jsonl", [mail("d1", "sent", 0), mail("o1", "seen", 1)])
+    shop.run(PAST)
+    shop.write("mail.jsonl", [mail("o1", "seen", 1), mail("o1", "accepted", 1)])
+    assert shop.run(PAST).tallies["outcome"] == Tally(2, 0, 1, 1)
+    assert [(r["line"], r["reason"]) for r in shop.rejects()] == [
+        (2, "outcome_id: 'o1' is taken by an outcome that says something else")
+    ]
+
+
 # -- laws --------------------------------------------------------------------------------------------------------------
 
 MIXED = [

@@ -42,6 +42,21 @@ def test_an_outcome_is_taken_once(ledger: Ledger) -> None:
     assert [o.outcome_id for o in ledger.decision("d1").items[0].outcomes] == ["o1"]
 
 
+def test_an_id_used_again_for_another_outcome_is_rejected_by_name_and_the_same_outcome_is_a_duplicate(
+    ledger: Ledger,
+) -> None:
+    Intake(ledger).outcomes([outcome()], NOW)
+    other = OutcomeMessage("o1", OutcomeKind.REJECTED, format_time(NOW), decision_id="d1")
+    taken = Intake(ledger).outcomes([other, outcome(), outcome("o2"), outcome("o2", value=3.0)], NOW)
+    assert (taken.appended.accepted, taken.appended.duplicates) == (1, 1)
+    assert [(r.id, r.error.code, r.error.status) for r in taken.rejected] == [
+        ("o1", "outcome_id_taken", 409),
+        ("o2", "outcome_id_taken", 409),
+    ]
+    assert "another kind" in taken.rejected[0].error.message
+    assert [o.kind for o in ledger.decision("d1").items[0].outcomes] == ["accepted", "accepted"]
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
