@@ -171,6 +171,7 @@ class Strategy:
         for name in dir(type(self)):
             if isinstance(getattr(type(self), name), cached_property) and (self.bundle or name != "_propensity"):
                 getattr(self, name)
+        self.scores({})
         return self
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 ISOTONIC_FROM = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """A monotone map. `sigmoid`: numbers are (slope, intercept), p = 1 / (1 + exp(slope * margin + intercept)), Platt
     1999. `isotonic`: straight lines between (margins[i], numbers[i]), flat outside, Zadrozny and Elkan 2002.
@@ -38,12 +39,17 @@ class Calibration:
     def apply(self, margins: Floats) -> Floats:
         """Probabilities, shape (n,), of margins, shape (n,)."""
         if self.method == "isotonic":
-            raw = np.interp(margins, self.margins, self.numbers)
+            raw = np.interp(margins, *self._line)
         else:
             slope, intercept = self.numbers
             # exp of more than 700 overflows a float; at 700 the probability is 1e-304 already.
             raw = 1.0 / (1.0 + np.exp(np.clip(slope * margins + intercept, -700.0, 700.0)))
         return np.clip(raw, self.floor, 1.0 - self.floor)
+
+    @cached_property
+    def _line(self) -> tuple[Floats, Floats]:
+        """The knots as arrays: making them anew took longer than the interpolation."""
+        return np.array(self.margins), np.array(self.numbers)
 
     def to_json(self) -> dict[str, Any]:
         return {

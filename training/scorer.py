@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 
 import lightgbm
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from features.errors import InvalidInput, UntrustedArtefact
 from training.calibration import Calibration
 from training.forest import Forest
+from training.single_row import SingleRow
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +31,10 @@ class Scorer:
         self.text = text
         self.calibration = calibration
 
+    @cached_property
+    def _single(self) -> SingleRow:
+        return SingleRow(self.text, self.width)
+
     def predict(self, matrix: Floats) -> Floats:
         """Probabilities, shape (n,), of rows, shape (n, width); NaN is a missing value.
 
@@ -38,6 +44,8 @@ class Scorer:
             raise InvalidInput(f"this model takes rows of {self.width} columns, not {matrix.shape}")
         if not len(matrix):
             return np.empty(0)
+        if len(matrix) == 1:
+            return self.calibration.apply(np.array([self._single.margin(matrix[0])]))
         # One thread: starting a second costs more than 200 trees on a hundred rows, and threads do not survive fork.
         margins = self._booster.predict(matrix, raw_score=True, num_threads=1)
         return self.calibration.apply(np.asarray(margins, dtype=np.float64))
