@@ -14,6 +14,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+#: Clocks of others may run this far ahead of ours; what is dated later has not happened.
+CLOCK_SKEW = 5 * MINUTE
+
 # 9999-12-31: the last time ISO 8601 with a four-digit year can say.
 LATEST = 253_402_300_799 * SECOND
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from features.clock import SECOND
+from features.clock import CLOCK_SKEW, format_time
 from features.domain import Event, Outcome
 from features.errors import Conflict, InvalidInput, NotFound, SegueError
 from features.ledger import Appended, Ledger
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest, time_of
-
-#: Clocks of channels may run this far ahead of ours.
-CLOCK_SKEW = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,11 @@ class Intake:
 
 def _not_ahead(at: int, now: int, field: str) -> int:
     if at > now + CLOCK_SKEW:
-        raise InvalidInput("lies in the future", field=field, code="in_the_future")
+        raise InvalidInput(
+            f"lies in the future: more than 5 minutes after {format_time(now)}, when it came in",
+            field=field,
+            code="in_the_future",
+        )
     return at
 
 

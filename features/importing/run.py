@@ -21,6 +21,7 @@ from features.importing.past_decisions import make_decision
 from features.importing.report import ImportReport, Rejects, Tally
 from features.importing.rules import Fields, Joined, ReadyRule
 from features.importing.sources import Row
+from features.importing.times import refuse_future
 from features.importing.values import FILE, ROW, finder
 from features.ledger import Appended, Ledger
 from features.settings import Settings
@@ -197,6 +198,7 @@ class _Run:
             for name, row in self._rows(file):
 
                 def take(rule: ReadyRule, fields: Fields, row: Row, name: str = name) -> None:
+                    refuse_future(fields, self.now)
                     if rule.target == "event":
                         self._events.append(Event(**fields))
                     elif rule.target == "customer":

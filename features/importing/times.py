@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from features.catalogue.entry import Entry, Wrong
-from features.clock import DAY, HOUR, LATEST, MINUTE, SECOND, from_datetime
+from features.clock import CLOCK_SKEW, DAY, HOUR, LATEST, MINUTE, SECOND, format_time, from_datetime
 from features.importing.kinds import BadValue, Kind, as_number, as_zone, plain
 
 EPOCHS = {"epoch_seconds": SECOND, "epoch_milliseconds": 1_000, "epoch_microseconds": 1}
@@ -69,6 +70,17 @@ def _parsed(text: str, form: str, zone: str) -> int:
 
 
 TIME = Kind("time", Clock().microseconds, is_time=True)
+
+
+#: Times at which something has happened; others, as the dates of an offer, may well lie ahead.
+_PAST = ("occurred_at", "decided_at", "created_at")
+
+
+def refuse_future(fields: Mapping[str, Any], now: int) -> None:
+    """Raises BadValue for a fact that is yet to come."""
+    for name in _PAST:
+        if fields.get(name, now) > now + CLOCK_SKEW:
+            raise BadValue(f"{name}: {format_time(fields[name])} lies in the future")
 
 
 def read_clock(entry: Entry) -> Clock:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalogue import load_catalogue, read_catalogue
-from features.clock import DAY, HOUR, format_time, parse_time
+from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
 from features.domain import Arm, Customer
 from features.errors import CatalogueError, MappingError
 from features.importing import ImportReport, Tally, load_mapping, planned_bytes, run_import
@@ -336,6 +336,16 @@ def test_a_shift_without_any_event_is_none_and_not_remembered(shop: Workshop) ->
     assert shop.run(SHIFTED).shift == 0
     shop.write("log.jsonl", [log(1)])
     assert shop.run(SHIFTED).shift == NOW - parse_time("2026-01-01")
+
+
+def test_what_has_yet_to_happen_is_rejected(shop: Workshop) -> None:
+    near, far = format_time(NOW + 5 * MINUTE), format_time(NOW + 5 * MINUTE + 1)
+    shop.write("log.jsonl", [log(1), log(2, at=near), log(3, at=far), log(4, at="2999-01-01")])
+    assert shop.run(EVENTS).tallies["event"] == Tally(4, 2, 0, 2)
+    assert [(r["line"], r["reason"]) for r in shop.rejects()] == [
+        (3, "occurred_at: 2026-03-01T00:05:00.000001Z lies in the future"),
+        (4, "occurred_at: 2999-01-01T00:00:00.000000Z lies in the future"),
+    ]
 
 
 # -- the catalogue -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.clock import DAY, HOUR, SECOND, format_time, parse_time
+from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
 from features.domain import Arm, Customer, Decision, Item, OutcomeKind, Versions
 from features.errors import NotFound
 from features.ledger import Ledger, open_ledger
@@ -62,8 +62,8 @@ def test_an_id_used_again_for_another_outcome_is_rejected_by_name_and_the_same_o
     [
         (outcome(decision_id="nope"), "unknown_decision"),
         (outcome(rank=2), "unknown_decision"),
-        (outcome(at=NOW + 61 * SECOND), "in_the_future"),
-        (outcome(at=DECIDED - 61 * SECOND), "before_the_decision"),
+        (outcome(at=NOW + 5 * MINUTE + 1), "in_the_future"),
+        (outcome(at=DECIDED - 5 * MINUTE - 1), "before_the_decision"),
         (outcome(customer_id="bert"), "invalid_value"),
         (outcome(decision_id=None), "invalid_value"),
         (outcome(decision_id=None, customer_id="bert", action="offer"), "unknown_decision"),
@@ -94,3 +94,14 @@ def test_an_event_makes_a_customer_known(ledger: Ledger) -> None:
     assert ledger.customer("carl") is not None
     nobody = EventMessage("e2", "purchase", format_time(NOW))
     assert [r.error.field for r in Intake(ledger).events([nobody], NOW).rejected] == ["customer_id"]
+
+
+def test_an_event_of_the_future_is_refused_but_not_one_of_a_clock_that_runs_a_little_ahead(ledger: Ledger) -> None:
+    times = {"near": NOW + 5 * MINUTE, "far": NOW + 5 * MINUTE + 1, "next year": NOW + 365 * DAY}
+    messages = [EventMessage(name, "purchase", format_time(at), customer_id="anna") for name, at in times.items()]
+    taken = Intake(ledger).events(messages, NOW)
+    assert taken.appended.accepted == 1
+    assert [(r.id, r.error.code, r.error.field) for r in taken.rejected] == [
+        ("far", "in_the_future", "occurred_at"),
+        ("next year", "in_the_future", "occurred_at"),
+    ]
