@@ -15,6 +15,9 @@ from sqlalchemy.schema import Table
 #: Key of the advisory lock that writers of a log share and its reader takes alone for a moment (PostgreSQL).
 LOG_LOCK = 0x5E60E
 
+#: Connections kept for the threads of one process, and how many more there may be for a moment.
+POOL = {"pool_size": 32, "max_overflow": 32}
+
 #: Threads of one process take turns at a SQLite file by this lock: SQLite itself sleeps up to 100 ms between tries.
 WRITE_LOCK = "segue_write_lock"
 
@@ -31,13 +34,17 @@ def create(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> E
         engine = create_engine(
             parsed,
             connect_args={"timeout": 10.0, "check_same_thread": False},
+            # The connection used last: each drops its pages when another one wrote, so taking turns read 100 pages anew
+            # for every decision.
+            pool_use_lifo=True,
             execution_options={WRITE_LOCK: threading.Lock()},
+            **POOL,
         )
         _prepare_sqlite(engine, power_safe, 20_000 if tidy_aside else 1_000)
         return engine
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, pool_size=8, max_overflow=24, pool_pre_ping=False)
+    return create_engine(parsed, pool_size=8, max_overflow=24, pool_use_lifo=True)
 
 
 def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> None:
@@ -50,6 +57,7 @@ def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> 
         cursor.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
         cursor.execute("PRAGMA busy_timeout=10000")
         cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.execute("PRAGMA cache_size=-32000")  # 32 MB; by default 2
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -91,12 +99,12 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     return _insert(connection, table, rows, lambda statement: statement.on_conflict_do_nothing())
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: str) -> None:
-    """Inserts rows, each with its own `key`; where the key is there already, the row gets the new values."""
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *keys: str) -> None:
+    """Inserts rows, each with `keys` of its own; where they are there already, the row gets the new values."""
 
     def replace(statement: Any) -> Any:
-        changed = {name: statement.excluded[name] for name in rows[0] if name != key}
-        return statement.on_conflict_do_update(index_elements=[key], set_=changed)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
     _insert(connection, table, rows, replace)
 

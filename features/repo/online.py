@@ -123,7 +123,10 @@ class SqliteOnline:
         # A connection does not survive a fork either.
         if getattr(self._local, "process", None) != os.getpid():
             store = SqliteOnlineStore()
-            _wait(store._get_conn(self._config), READER_SECONDS)
+            connection = store._get_conn(self._config)
+            _wait(connection, READER_SECONDS)
+            # Pages are read in the file itself: a customer has 40, and every push would empty a cache of them.
+            connection.execute("PRAGMA mmap_size=268435456").close()
             self._local.store, self._local.process = store, os.getpid()
         return self._local.store
 
