@@ -14,6 +14,7 @@ import cel
 
 from features.catalogue import Catalogue, Fault
 from features.domain import Scalar
+from serving.expression_types import AMOUNT, CONDITION, type_fault
 
 ROOTS = ("customer", "context", "score")
 SCORES = ("churn", "conversion")
@@ -105,12 +106,15 @@ def compile_catalogue(
     used: dict[str, None] = {}
     compiled: dict[str, ActionExpressions] = {}
 
-    def one(action: str, key: str, source: str) -> Expression | None:
+    def one(action: str, key: str, source: str, wanted: str) -> Expression | None:
         try:
             expression = compile_expression(source, customer_names)
         except ValueError as error:
             faults.append(catalogue.fault("action", action, key, " ".join(str(error).split())))
             return None
+        wrong = type_fault(expression.program, expression.names, wanted)
+        if wrong is not None:
+            faults.append(catalogue.fault("action", action, key, wrong))
         used.update(dict.fromkeys(n.split(".", 1)[1] for n in expression.names if n.startswith("customer.")))
         return expression
 
@@ -118,10 +122,10 @@ def compile_catalogue(
         conditions = []
         for kind in ("eligible", "applicable", "suitable"):
             source = getattr(action, kind)
-            expression = one(action.id, kind, source) if source else None
+            expression = one(action.id, kind, source, CONDITION) if source else None
             if expression is not None:
                 conditions.append((kind, expression))
-        value = one(action.id, "value", action.value) if isinstance(action.value, str) else None
+        value = one(action.id, "value", action.value, AMOUNT) if isinstance(action.value, str) else None
         compiled[action.id] = ActionExpressions(tuple(conditions), value)
     return CompiledCatalogue(catalogue, compiled, tuple(used)), faults
 

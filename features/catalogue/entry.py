@@ -11,40 +11,70 @@ from features.clock import from_datetime, parse_time
 
 
 class Wrong(Exception):
-    """What is wrong with one key of a table."""
+    """What is wrong with one key of a table; `near` is a value on its line, where several lines have such a key."""
 
-    def __init__(self, key: str, message: str) -> None:
+    def __init__(self, key: str, message: str, near: str = "") -> None:
         super().__init__(message)
-        self.key, self.message = key, message
+        self.key, self.message, self.near = key, message, near
 
 
 class Entry:
-    """One table of a file. Every method raises Wrong; `finish` does for a key that was not asked for."""
+    """One table of a file; `finish` complains of keys that were not asked for.
 
-    def __init__(self, values: dict[str, Any], taken: Iterable[str] = ("id",)) -> None:
+    What is wrong is raised as Wrong. Given a list of `faults`, it is added to them instead, the first of each key, and
+    a default stands in, so that the rest is looked at too.
+    """
+
+    def __init__(
+        self, values: dict[str, Any], taken: Iterable[str] = ("id",), faults: list[Wrong] | None = None
+    ) -> None:
         self.values = values
         self._taken = set(taken)
+        self._faults = faults
+        self._told: set[str] = set()
+        self._prefix = self._near = ""
+
+    def inner(self, values: dict[str, Any], key: str, near: str = "") -> Entry:
+        """A table within this one, under `key`."""
+        entry = Entry(values, faults=self._faults)
+        entry._prefix, entry._near = f"{key}.", near
+        return entry
+
+    def wrong(self, key: str, message: str) -> None:
+        """Complains of a key."""
+        wrong = Wrong(self._prefix + key, message, self._near)
+        if self._faults is None:
+            raise wrong
+        if key not in self._told:
+            self._faults.append(wrong)
+        self._told.add(key)
+
+    def told(self, *keys: str) -> bool:
+        """Whether one of these was complained of, so that nothing follows from what stands in for it."""
+        return not self._told.isdisjoint(keys)
 
     def take(self, key: str, kind: type, default: Any) -> Any:
         """The value of `key`, of type `kind`; None as default says that it is needed."""
         self._taken.add(key)
-        if key not in self.values:
-            if default is None:
-                raise Wrong(key, "is needed")
-            return default
-        value = self.values[key]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise Wrong(key, f"must be {NAMES.get(kind, kind.__name__)}, not {value!r}")
-        return value
+        value = self.values.get(key, default)
+        if value is None:
+            self.wrong(key, "is needed")
+        elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self.wrong(key, f"must be {NAMES.get(kind, kind.__name__)}, not {value!r}")
+        else:
+            return value
+        return kind() if default is None else default
 
     def number(self, key: str, default: float, at_least: float | None = None) -> float:
         self._taken.add(key)
         value = self.values.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise Wrong(key, f"must be a number, not {value!r}")
-        if at_least is not None and value < at_least:
-            raise Wrong(key, f"must be at least {at_least:g}, not {value:g}")
-        return float(value)
+            self.wrong(key, f"must be a number, not {value!r}")
+        elif at_least is not None and value < at_least:
+            self.wrong(key, f"must be at least {at_least:g}, not {value:g}")
+        else:
+            return float(value)
+        return default
 
     def number_or_text(self, key: str, default: float) -> float | str:
         """A number, or text that is not empty: a CEL expression."""
@@ -55,7 +85,8 @@ class Entry:
     def choice(self, key: str, among: Sequence[str], default: str | None) -> str:
         value = self.take(key, str, default)
         if value not in among:
-            raise Wrong(key, f"must be one of {', '.join(among)}, not {value!r}")
+            self.wrong(key, f"must be one of {', '.join(among)}, not {value!r}")
+            return default or among[0]
         return str(value)
 
     def items(self, key: str, kind: type) -> list[Any]:
@@ -63,8 +94,8 @@ class Entry:
         values: list[Any] = self.take(key, list, [])
         for value in values:
             if not isinstance(value, kind):
-                raise Wrong(key, f"must be a list of {NAMES.get(kind, kind.__name__)}, not with {value!r}")
-        return values
+                self.wrong(key, f"must be a list of {NAMES.get(kind, kind.__name__)}, not with {value!r}")
+        return [value for value in values if isinstance(value, kind)]
 
     def time(self, key: str) -> int | None:
         self._taken.add(key)
@@ -75,13 +106,14 @@ class Entry:
             return from_datetime(value)
         try:
             return parse_time(str(value))
-        except ValueError as error:
-            raise Wrong(key, f"must be a time like 2026-01-31T00:00:00Z, not {value!r}") from error
+        except ValueError:
+            self.wrong(key, f"must be a time like 2026-01-31T00:00:00Z, not {value!r}")
+            return None
 
     def finish(self) -> None:
-        unknown = [key for key in self.values if key not in self._taken]
-        if unknown:
-            raise Wrong(unknown[0], f"unknown key; one of {', '.join(sorted(self._taken))}")
+        for key in self.values:
+            if key not in self._taken:
+                self.wrong(key, f"unknown key; one of {', '.join(sorted(self._taken))}")
 
 
 #: Types as people who write TOML call them.

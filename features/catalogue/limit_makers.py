@@ -6,7 +6,7 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from features.catalogue.entry import Entry, Wrong
+from features.catalogue.entry import Entry
 from features.catalogue.limits import CALENDARS, CLASSES, COUNTS, SCOPES, ContactRule, QuietHours
 from features.domain import ActionClass, OutcomeKind
 
@@ -18,20 +18,20 @@ def contact_rule(identifier: str, entry: Entry) -> ContactRule:
     """One `[[contact_policy]]`."""
     scope = entry.choice("scope", SCOPES, "all")
     of = entry.take("of", str, "") or None
-    if scope == "all" and of is not None:
-        raise Wrong("of", "scope 'all' takes no 'of'")
-    if scope != "all" and of is None:
-        raise Wrong("scope", f"scope {scope!r} needs an 'of'")
+    if scope == "all" and of is not None and not entry.told("scope"):
+        entry.wrong("of", "scope 'all' takes no 'of'")
+    if scope != "all" and of is None and not entry.told("of"):
+        entry.wrong("scope", f"scope {scope!r} needs an 'of'")
     action_class = ActionClass(entry.choice("class", CLASSES, ActionClass.MARKETING))
     if entry.choice("mode", MODES, "limit") == "forbid":
         if entry.take("limit", int, 0) != 0:
-            raise Wrong("limit", "mode 'forbid' is a limit of 0; leave it out, or leave the mode out")
+            entry.wrong("limit", "mode 'forbid' is a limit of 0; leave it out, or leave the mode out")
         for key in ("window_seconds", "window_days"):  # for ever, whatever they say
             entry.number(key, 0.0, at_least=0.0)
         return ContactRule(identifier, scope, 0, 0, of, action_class)
     limit = entry.take("limit", int, None)
     if limit < 1:
-        raise Wrong("limit", 'at least 1; to forbid contacts altogether say mode = "forbid"')
+        entry.wrong("limit", 'at least 1; to forbid contacts altogether say mode = "forbid"')
     counts, outcome = _counted(entry)
     seconds, calendar = _window(entry)
     pause_days = _pause(entry)
@@ -44,8 +44,9 @@ def _counted(entry: Entry) -> tuple[str, str | None]:
     counts = entry.choice("counts", COUNTS, "decided")
     if counts == "outcome":
         return counts, entry.choice("outcome", tuple(OutcomeKind), None)
-    if "outcome" in entry.values:
-        raise Wrong("outcome", 'only counts = "outcome" has one')
+    outcome = entry.take("outcome", str, "")
+    if outcome and not entry.told("counts"):
+        entry.wrong("outcome", 'only counts = "outcome" has one')
     return counts, None
 
 
@@ -55,10 +56,10 @@ def _window(entry: Entry) -> tuple[int, str | None]:
     seconds += 86_400 * entry.number("window_days", 0.0, at_least=0.0)
     if "calendar" in entry.values:
         if seconds:
-            raise Wrong("calendar", "give either calendar or window_seconds or window_days")
+            entry.wrong("calendar", "give either calendar or window_seconds or window_days")
         return 0, entry.choice("calendar", CALENDARS, None)
-    if not 1 <= seconds <= 3_660 * 86_400:
-        raise Wrong(
+    if not 1 <= seconds <= 3_660 * 86_400 and not entry.told("window_seconds", "window_days"):
+        entry.wrong(
             "window_seconds", "give window_seconds, window_days or calendar: a second at least, ten years at most"
         )
     return int(seconds), None
@@ -67,18 +68,20 @@ def _window(entry: Entry) -> tuple[int, str | None]:
 def _pause(entry: Entry) -> float:
     days = entry.number("pause_days", 0.0, at_least=0.0)
     effect = entry.choice("effect", EFFECTS, "pause" if days else "block")
+    if entry.told("effect"):
+        return days
     if effect == "pause" and not 0 < days <= 3_660:
-        raise Wrong("pause_days", "effect 'pause' needs pause_days, above 0 and ten years at most")
+        entry.wrong("pause_days", "effect 'pause' needs pause_days, above 0 and ten years at most")
     if effect == "block" and days:
-        raise Wrong("pause_days", 'only effect = "pause" has it')
+        entry.wrong("pause_days", 'only effect = "pause" has it')
     return days
 
 
 def quiet_hours(identifier: str, entry: Entry) -> QuietHours:
     """One `[[quiet_hours]]`."""
     start, end = _minute(entry, "start"), _minute(entry, "end")
-    if start == end:
-        raise Wrong("end", "start and end are the same; to forbid contacts altogether use a contact_policy")
+    if start == end and not entry.told("start", "end"):
+        entry.wrong("end", "start and end are the same; to forbid contacts altogether use a contact_policy")
     channels = tuple(entry.items("channels", str))
     action_class = ActionClass(entry.choice("class", CLASSES, ActionClass.MARKETING))
     return QuietHours(identifier, start, end, channels, _zones(entry), action_class)
@@ -92,7 +95,8 @@ def _minute(entry: Entry, key: str) -> int:
     except (TypeError, ValueError):
         at = None
     if at is None or at.second or at.microsecond or at.tzinfo is not None:
-        raise Wrong(key, f'must be a time of day like "21:30", not {value!r}')
+        entry.wrong(key, f'must be a time of day like "21:30", not {value!r}')
+        return 0
     return at.hour * 60 + at.minute
 
 
@@ -101,6 +105,6 @@ def _zones(entry: Entry) -> tuple[str, ...]:
     for zone in zones:
         try:
             ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise Wrong("zones", f'no time zone {zone!r}; write one like "Europe/Berlin"') from error
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            entry.wrong("zones", f'no time zone {zone!r}; write one like "Europe/Berlin"')
     return zones

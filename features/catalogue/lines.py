@@ -32,7 +32,8 @@ class Lines:
         for word in reversed(key.split(".")):
             # A key of an inner table stands on a line of its own or after a brace: treatment = [{ channel = "web" }].
             own, inner = rf"\s*{re.escape(word)}\s*=", rf".*[{{,.\[]\s*{re.escape(word)}\s*[=\]]"
-            for pattern in (rf"(?={said}){own}", rf"(?={said}){inner}") if value else (own, inner):
+            with_value = (rf"(?={said}){own}", rf"(?={said}){inner}") if value else ()
+            for pattern in (*with_value, own, inner):
                 line = self._find(pattern, start, end)
                 if line is not None:
                     return line

@@ -17,15 +17,25 @@ _RESERVED = {DO_NOTHING.action: "doing nothing is always a candidate", DO_NOTHIN
 
 def make_entry(section: str, table: dict[str, Any]) -> Any:
     """The value of one table of a section: a Channel, an Action, ... Raises Wrong."""
+    made, faults = check_entry(section, table)
+    if faults:
+        raise faults[0]
+    return made
+
+
+def check_entry(section: str, table: dict[str, Any]) -> tuple[Any, list[Wrong]]:
+    """The same, and everything that is wrong with the table; a default stands in for it."""
+    faults: list[Wrong] = []
+    entry = Entry(table, faults=faults)
     identifier = table.get("id")
     if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
-        raise Wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
+        entry.wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
+        identifier = ""
     if identifier in _RESERVED:
-        raise Wrong("id", f"this id is taken: {_RESERVED[identifier]}")
-    entry = Entry(table)
+        entry.wrong("id", f"this id is taken: {_RESERVED[identifier]}")
     made = MAKERS[section](identifier, entry)
     entry.finish()
-    return made
+    return made, faults
 
 
 def _channel(identifier: str, entry: Entry) -> Channel:
@@ -59,15 +69,16 @@ def _action(identifier: str, entry: Entry) -> Action:
         suitable=entry.take("suitable", str, "") or None,
         placements=tuple(entry.items("placements", str)),
         attributes=_attributes(entry),
-        treatments=tuple(_treatment(one) for one in entry.items("treatment", dict)),
+        treatments=tuple(_treatment(one, entry) for one in entry.items("treatment", dict)),
         purpose=entry.take("purpose", str, "") or None,
     )
     if action.starts_at is not None and action.ends_at is not None and action.starts_at >= action.ends_at:
-        raise Wrong("ends_at", "the action ends before it starts")
+        entry.wrong("ends_at", "the action ends before it starts")
     if action.purpose is not None and ("/" in action.purpose or "*" in action.purpose):
-        raise Wrong("purpose", "a name without '/' and '*', as consents have it before the channel")
-    if len({t.channel for t in action.treatments}) != len(action.treatments):
-        raise Wrong("treatment", "two treatments for one channel")
+        entry.wrong("purpose", "a name without '/' and '*', as consents have it before the channel")
+    channels = [treatment.channel for treatment in action.treatments if treatment.channel]
+    if len(set(channels)) != len(channels):
+        entry.wrong("treatment", "two treatments for one channel")
     return action
 
 
@@ -75,42 +86,36 @@ def _attributes(entry: Entry) -> dict[str, Any]:
     attributes: dict[str, Any] = entry.take("attributes", dict, {})
     for name, value in attributes.items():
         if not isinstance(value, str | int | float | bool):
-            raise Wrong(f"attributes.{name}", f"must be text, a number, true or false, not {value!r}")
+            entry.wrong(f"attributes.{name}", f"must be text, a number, true or false, not {value!r}")
     return attributes
 
 
-def _treatment(values: dict[str, Any]) -> Treatment:
-    entry = Entry(values)
-    try:
-        treatment = Treatment(
-            entry.take("channel", str, None),
-            entry.take("content", str, "") or None,
-            entry.number("cost", 0.0, at_least=0.0),
-        )
-        entry.finish()
-    except Wrong as wrong:
-        raise Wrong(f"treatment.{wrong.key}", wrong.message) from wrong
+def _treatment(values: dict[str, Any], action: Entry) -> Treatment:
+    entry = action.inner(values, "treatment", near=str(values.get("channel", "")))
+    treatment = Treatment(
+        entry.take("channel", str, None),
+        entry.take("content", str, "") or None,
+        entry.number("cost", 0.0, at_least=0.0),
+    )
+    entry.finish()
     return treatment
 
 
 def _intent(identifier: str, entry: Entry) -> Intent:
-    return Intent(identifier, tuple(_weight(one) for one in entry.items("weight", dict)))
+    return Intent(identifier, tuple(_weight(one, entry) for one in entry.items("weight", dict)))
 
 
-def _weight(values: dict[str, Any]) -> ContextWeight:
+def _weight(values: dict[str, Any], intent: Entry) -> ContextWeight:
     """`{ group = "retention", percent = 80 }`, or the same with `action`."""
-    entry = Entry(values)
-    try:
-        named = [(scope, entry.take(scope, str, "")) for scope in ("group", "action")]
-        given = [(scope, of) for scope, of in named if of]
-        if len(given) != 1:
-            raise Wrong("group", "give either a group or an action")
-        if "percent" not in values:
-            raise Wrong("percent", "is needed")
-        weight = ContextWeight(*given[0], entry.number("percent", 0.0, at_least=-100.0))
-        entry.finish()
-    except Wrong as wrong:
-        raise Wrong(f"weight.{wrong.key}", wrong.message) from wrong
+    entry = intent.inner(values, "weight", near=str(values.get("group", values.get("action", ""))))
+    named = [(scope, entry.take(scope, str, "")) for scope in ("group", "action")]
+    given = [(scope, of) for scope, of in named if of]
+    if len(given) != 1:
+        entry.wrong("group", "give either a group or an action")
+    if "percent" not in values:
+        entry.wrong("percent", "is needed")
+    weight = ContextWeight(*(given or [("group", "")])[0], entry.number("percent", 0.0, at_least=-100.0))
+    entry.finish()
     return weight
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from features.catalogue.entry import Wrong
 from features.catalogue.lines import Lines
-from features.catalogue.makers import MAKERS, make_entry
+from features.catalogue.makers import MAKERS, check_entry
 from features.catalogue.places import Fault, Place, Places
 from features.catalogue.values import EMPTY_CATALOGUE, Catalogue
 from features.errors import CatalogueError
@@ -43,7 +43,7 @@ def parse_catalogue(sources: Mapping[str, bytes]) -> Catalogue:
 
 
 def read_catalogue(folder: Path) -> tuple[Catalogue, list[Fault]]:
-    """The catalogue as far as it can be read, and every structural fault."""
+    """The catalogue, with defaults for what is wrong in it, and every structural fault."""
     return check_catalogue(read_sources(folder))
 
 
@@ -100,47 +100,35 @@ class _Reader:
                     self._one(section, table, Place(name, lines, number))
 
     def _one(self, section: str, table: dict[str, Any], place: Place) -> None:
-        """Makes one entry. A wrong key is left out and the rest looked at, so that every fault is told."""
+        """Makes one entry. One with faults is there all the same, so that what else is wrong with it is found."""
+        made, faults = check_entry(section, table)
         identifier = table.get("id")
-        told: set[str] = set()
-        while True:
-            try:
-                if isinstance(identifier, str) and not told:
-                    self._check_new(section, identifier)
-                    self.places[section, identifier] = place
-                made = make_entry(section, table)
-            except Wrong as wrong:
-                key = wrong.key.split(".", 1)[0]
-                if told and key not in table:  # it may be missing only because we left something out
-                    return
-                self._wrong(section, identifier, place, wrong)
-                if key == "id" or key not in table:
-                    return
-                told.add(key)
-                table = {name: value for name, value in table.items() if name != key}
+        if isinstance(identifier, str):
+            other = self._taken(section, identifier)
+            if other is not None:
+                faults.insert(0, Wrong("id", f"{identifier!r} is already defined at {other}"))
             else:
-                if not told:
-                    self.found[section][str(identifier)] = made
-                return
-
-    def _wrong(self, section: str, identifier: Any, place: Place, wrong: Wrong) -> None:
+                self.places[section, identifier] = place
+                self.found[section][identifier] = made
         named = f"{identifier}: " if isinstance(identifier, str) and identifier else ""
-        line = place.lines.of(section, place.number, wrong.key)
-        self.faults.append(Fault(place.file, line, f"{section}.{wrong.key}", named + wrong.message))
+        for wrong in faults:
+            line = place.lines.of(section, place.number, wrong.key, wrong.near)
+            self.faults.append(Fault(place.file, line, f"{section}.{wrong.key}", named + wrong.message))
 
-    def _check_new(self, section: str, identifier: str) -> None:
-        """Ids are unique; contact rules and quiet hours share theirs, for a decision names either as its rule."""
+    def _taken(self, section: str, identifier: str) -> str | None:
+        """Where this id stands already; contact rules and quiet hours share theirs, for a decision names either."""
         for other in _SHARED.get(section, (section,)):
             if (other, identifier) in self.places:
                 file, line = Places(self.places).line(other, identifier, "id")
-                raise Wrong("id", f"{identifier!r} is already defined at {file}:{line}")
+                return f"{file}:{line}"
+        return None
 
     def check_references(self) -> None:
-        """Names that point to nothing. A table with a fault of its own is there all the same."""
+        """Names that point to nothing. Where one is missing altogether, that was told."""
         known = {section: {name for s, name in self.places if s == section} for section in MAKERS}
         known["arm"] = {f"{a.id}@{t.channel}" for a in self.found["action"].values() for t in a.treatments}
         for section, identifier, key, value, kind in self._references():
-            if value not in known[kind]:
+            if value and value not in known[kind]:
                 places = Places(self.places)
                 self.faults.append(places.fault(section, identifier, key, f"no {kind} {value!r}", value))
 
@@ -151,7 +139,7 @@ class _Reader:
             for treatment in action.treatments:
                 yield "action", action.id, "treatment.channel", treatment.channel, "channel"
         for rule in self.found["contact_policy"].values():
-            if rule.of is not None:
+            if rule.of is not None and rule.scope != "all":
                 yield "contact_policy", rule.id, "of", rule.of, rule.scope
         for quiet in self.found["quiet_hours"].values():
             for channel in quiet.channels:

@@ -114,7 +114,7 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
         ("channel = [1]\n", 1, "channel", "two brackets"),
         ("[[channel]]\ncost = 1\n", 1, "channel.id", "is needed"),
         ('[[channel]]\nid = "a b"\n', 2, "channel.id", "letters, digits"),
-        ('[[action]]\nid = "do_nothing"\n', 2, "action.id", "taken"),
+        (HEAD + '[[action]]\nid = "do_nothing"\ngroup = "g"\n', 6, "action.id", "taken"),
         ('[[channel]]\nid = "none"\n', 2, "channel.id", "taken"),
         ('[[channel]]\nid = "x"\n\n[[channel]]\nid = "x"\n', 5, "channel.id", "already defined at c.toml:2"),
         ('[[channel]]\nid = "x"\ncost = -1\n', 3, "channel.cost", "at least 0"),
@@ -151,7 +151,7 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
         (HEAD + '[[action]]\nid = "a"\ngroup = "h"\n', 7, "action.group", "no group 'h'"),
         ('[[contact_policy]]\nid = "r"\nwindow_days = 1\n', 1, "contact_policy.limit", "is needed"),
         ('[[contact_policy]]\nid = "r"\nlimit = 0\nwindow_days = 1\n', 3, "contact_policy.limit", "at least 1"),
-        ('[[contact_policy]]\nid = "r"\nlimit = true\n', 3, "contact_policy.limit", "a whole number"),
+        ('[[contact_policy]]\nid = "r"\nlimit = true\nwindow_days = 1\n', 3, "contact_policy.limit", "a whole number"),
         ('[[contact_policy]]\nid = "r"\nlimit = 1\n', 1, "contact_policy.window_seconds", "give window_seconds"),
         (
             '[[contact_policy]]\nid = "r"\nlimit = 1\nscope = "moon"\ncalendar = "day"\n',
@@ -191,14 +191,14 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
         ('[[group]]\nid = "g"\nexclusive = "yes"\n', 3, "group.exclusive", "true or false"),
         (ACTION + 'purpose = "a/b"\n', 8, "action.purpose", "without '/'"),
         (INTENT + "weight = [{ percent = 5 }]\n", 3, "intent.weight.group", "either a group or an action"),
-        (INTENT + 'weight = [\n  { group = "g" },\n]\n', 3, "intent.weight.percent", "is needed"),
+        (HEAD + INTENT + 'weight = [\n  { group = "g" },\n]\n', 7, "intent.weight.percent", "is needed"),
         (
             HEAD + INTENT + 'weight = [\n  { group = "g", percent = 1 },\n  { action = "x", percent = 1 },\n]\n',
             9,
             "intent.weight.action",
             "no action 'x'",
         ),
-        (INTENT + 'weight = [{ group = "g", percent = -101 }]\n', 3, "intent.weight.percent", "at least -100"),
+        (HEAD + INTENT + 'weight = [{ group = "g", percent = -101 }]\n', 7, "intent.weight.percent", "at least -100"),
     ],
 )
 def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, line: int, key: str, said: str) -> None:
@@ -227,6 +227,48 @@ def test_every_fault_of_one_entry_is_told(tmp_path: Path) -> None:
     text = ACTION + 'value = true\nlever = "much"\ncolour = 1\n'
     faults = read_catalogue(folder_with(tmp_path, c=text))[1]
     assert [(f.line, f.key) for f in faults] == [(8, "action.value"), (9, "action.lever"), (10, "action.colour")]
+
+
+def test_every_unknown_key_is_told_also_within_treatments_and_where_something_else_is_missing(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + """\
+[[action]]
+id = "a"
+colour = 1
+size = 2
+treatment = [
+  { channel = "web", font = 1, face = 2 },
+  { channel = "fax", font = 1 },
+]
+[[contact_policy]]
+id = "r"
+limt = 1
+windw_days = 1
+"""
+    )
+    faults = read_catalogue(folder_with(tmp_path, c=text))[1]
+    assert sorted((f.line, f.key) for f in faults) == [
+        (5, "action.group"),
+        (7, "action.colour"),
+        (8, "action.size"),
+        (10, "action.treatment.face"),
+        (10, "action.treatment.font"),
+        (11, "action.treatment.channel"),
+        (11, "action.treatment.font"),
+        (13, "contact_policy.limit"),
+        (13, "contact_policy.window_seconds"),
+        (15, "contact_policy.limt"),
+        (16, "contact_policy.windw_days"),
+    ]
+
+
+def test_nothing_is_said_to_follow_from_a_value_that_is_itself_at_fault(tmp_path: Path) -> None:
+    text = RULE.replace("limit = 1", "limit = 'x'").replace("= 1", "= 'y'") + 'scope = "moon"\nof = "x"\neffect = "?"\n'
+    faults = read_catalogue(
+        folder_with(tmp_path, c=text + 'pause_days = "z"\n' + QUIET.replace("21", "x") + "end = 0\n")
+    )
+    assert [f.line for f in faults[1]] == [5, 3, 4, 8, 7, 11, 12]
 
 
 def test_limits_are_read_into_values(tmp_path: Path) -> None:

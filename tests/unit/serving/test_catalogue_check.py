@@ -62,6 +62,9 @@ def test_a_catalogue_without_faults_is_counted(app: typer.Typer, tmp_path: Path)
         ("score.churn", "score.love", "c.toml:9: action.value: offer: no score 'love'"),
         ("customer.age > 3", "customer.age >", "c.toml:8: action.eligible: offer: "),
         ("customer.age > 3", "person.age > 3", "c.toml:8: action.eligible: offer: unknown name 'person'"),
+        ("2.0 * score.churn", "true", "c.toml:9: action.value: offer: gives true or false; a value must give a finite"),
+        ("2.0 * score.churn", "1.0/0.0", "c.toml:9: action.value: offer: gives no finite number; a value must"),
+        ("customer.age > 3", "customer.age", "c.toml:8: action.eligible: offer: gives a number"),
         ('channel = "email"', 'channel = "fax"', "c.toml:10: action.treatment.channel: offer: no channel 'fax'"),
     ],
 )
@@ -78,7 +81,7 @@ def test_faults_of_every_kind_are_told_together_in_order_of_lines(app: typer.Typ
     bad = GOOD.replace("score.churn", "score.love").replace('group = "g"\n', 'group = "h"\n')
     write(tmp_path, bad + '[[contact_policy]]\nid = "r"\nlimit = 0\n')
     told = check(app, tmp_path)[1]
-    assert [line.split(": ")[0] for line in told.splitlines()] == ["c.toml:7", "c.toml:9", "c.toml:13"]
+    assert [line.split(": ")[0] for line in told.splitlines()] == ["c.toml:7", "c.toml:9", "c.toml:11", "c.toml:13"]
 
 
 def test_a_broken_file_keeps_the_last_good_catalogue_and_says_so(
