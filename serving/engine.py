@@ -106,7 +106,7 @@ def conclude(
         candidates, items = _choose(considered, considered.found, p_model, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(candidates.priority) == 1:
-            reason = "no_eligible_action"
+            reason = _nothing_left(request.channels, strategy)
             held_until = defer_until(considered.found, strategy, request, knowledge)
     return Decision(
         decision_id=decision_id,
@@ -142,6 +142,13 @@ def _reason(knowledge: Knowledge, strategy: Strategy, variants: Mapping[str, str
     if not strategy.catalogue.actions:
         return "empty_catalogue"
     return None
+
+
+def _nothing_left(channels: tuple[str, ...] | None, strategy: Strategy) -> str:
+    """Why no arm survived. A channel that nobody knows is a result: the catalogue changes while requests come."""
+    if channels and not any(channel in strategy.catalogue.channels for channel in channels):
+        return "unknown_channel"
+    return "no_eligible_action"
 
 
 def _choose(

@@ -86,7 +86,7 @@ def to_win(candidate: dict[str, Any], best: float) -> str | None:
 def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """Sentences for people who do not read code."""
     first = record["items"][0]
-    lines = [_choice(record, first)]
+    lines = [_choice(record, first), *_unknown_channels(record, candidates)]
     if record["fallback_reason"]:
         lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     for candidate in candidates:
@@ -107,11 +107,23 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
     return lines
 
 
+def _unknown_channels(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
+    """Channels asked for on which the catalogue had nothing at all: most often a misspelling."""
+    there = sorted({c["channel"] for c in candidates if c["channel"]})
+    missing = [channel for channel in record["channels"] or () if channel not in there]
+    if not missing or not candidates:
+        return []
+    return [
+        f"The catalogue had nothing on {', '.join(missing)}, which the request asked for; it had {', '.join(there)}."
+    ]
+
+
 def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
     reasons = {
         "holdout": "This customer is in the holdout, which gets no actions so that the programme can be measured.",
         "unknown_customer": "This customer is not known, so nothing was done.",
         "empty_catalogue": "The catalogue has no actions, so nothing was done.",
+        "unknown_channel": "The catalogue has none of the channels asked for, so nothing was done.",
         "no_eligible_action": "No action was allowed for this customer now, so nothing was done.",
         "deadline_exceeded": "The time for an answer ran out before anything could be weighed, so nothing was done.",
     }

@@ -95,23 +95,37 @@ class Reader:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            words, field = _explained(str(error))
+            words, field = _explained(str(error), message)
             raise InvalidInput(words, field=field) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed("the body is not JSON", code="malformed_json") from None
 
 
-def _explained(text: str) -> tuple[str, str | None]:
-    """(message, field) of msgspec's words, which name the place but never repeat a value, except an unknown key."""
+_UNKNOWN = "Object contains unknown field `"
+
+
+def _explained(text: str, wanted: type) -> tuple[str, str | None]:
+    """(message, field) of msgspec's words, which name the place but never repeat a value."""
+    if text.startswith(_UNKNOWN):
+        return _unknown_field(text.removeprefix(_UNKNOWN), wanted)
     message, _, path = text.partition(" - at `")
     field = path.rstrip("`").removeprefix("$").lstrip(".") or None
-    if message.startswith("Object contains unknown field"):
-        return "this message has no such field", "unknown"
     if message.startswith("Object missing required field"):
         return "this field is needed", message.split("`")[1]
     if "regex" in message:
         return "must have no control characters, and only the characters such a name may have", field
     return message[0].lower() + message[1:], field
+
+
+def _unknown_field(text: str, wanted: type) -> tuple[str, str]:
+    """The key is named, for it is what has to be found. `text`: ``key` - at `$.place``, the latter maybe."""
+    key, found, path = text.rpartition("` - at `")
+    name = (key if found else text.removesuffix("`"))[:128]
+    place = path.removesuffix("`").removeprefix("$").lstrip(".") if found else ""
+    if place:
+        return "there is no such field", f"{place}.{name}"
+    known = ", ".join(field.name for field in msgspec.structs.fields(wanted))
+    return f"there is no such field; there are {known}", name
 
 
 def time_of(text: str, field: str) -> int:

@@ -132,6 +132,20 @@ def test_an_unknown_customer_is_a_result(client: Client) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (200, "unknown_customer")
 
 
+def test_an_unknown_channel_is_a_result_that_names_it(client: Client) -> None:
+    answer = client("POST", "/v1/decide", ask(channels=["emial"])).json()
+    assert (answer["result"], answer["reason"]) == ("do_nothing", "unknown_channel")
+    told = client("GET", f"/v1/decisions/{answer['decision_id']}").json()["summary"]
+    assert told[1] == "The catalogue had nothing on emial, which the request asked for; it had email, web."
+    known = client("POST", "/v1/decide", ask("r2", channels=["emial", "web"])).json()
+    assert known["reason"] is None  # what is known is still decided
+
+
+def test_a_misspelt_field_is_named(client: Client) -> None:
+    answer = client("POST", "/v1/decide", ask() | {"chanels": ["web"]})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "chanels")
+
+
 def test_a_decision_explains_every_arm(client: Client) -> None:
     decided = client("POST", "/v1/decide", ask(channels=["web"])).json()
     told = client("GET", f"/v1/decisions/{decided['decision_id']}").json()

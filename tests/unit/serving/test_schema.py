@@ -47,7 +47,9 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e999}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e20}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 100000000000000000000}}', "context[...]"),
-        (b'{"request_id": "r", "customer_id": "c", "anna-4711": 1}', "unknown"),
+        (b'{"request_id": "r", "customer_id": "c", "chanels": ["anna-4711"]}', "chanels"),
+        (b'{"request_id": "r", "customer_id": "c", "a`b - at `$.c`": 1}', "a`b - at `$.c`"),
+        (b'{"request_id": "r", "customer_id": "c", "' + b"x" * 500 + b'": 1}', "x" * 128),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(body: bytes, field: str | None) -> None:
@@ -70,6 +72,17 @@ def test_a_batch_names_the_entry_that_is_wrong() -> None:
     with pytest.raises(InvalidInput) as caught:
         READER.read(b'{"outcomes": [{"outcome_id": 3}]}', OutcomesRequest)
     assert caught.value.field == "outcomes[0].outcome_id"
+    with pytest.raises(InvalidInput, match="no such field") as caught:
+        READER.read(b'{"outcomes": [{"outcome_id": "o", "decison_id": "d"}]}', OutcomesRequest)
+    assert caught.value.field == "outcomes[0].decison_id"
+
+
+def test_a_misspelt_field_is_told_with_the_fields_there_are() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"there are request_id, customer_id, channels, placement, limit, "
+    ) as caught:
+        READER.read(b'{"request_id": "r", "customer_id": "c", "chanels": []}', DecideRequest)
+    assert caught.value.field == "chanels"
 
 
 @pytest.mark.parametrize(
