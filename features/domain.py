@@ -5,6 +5,7 @@ All times are whole microseconds since 1970 UTC (`features.clock`); money is in 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -146,56 +147,50 @@ class Candidate:
     deviation: float | None = None
 
 
+#: The columns that `Candidates` has of its survivors; see `Candidate`.
+COLUMNS = (
+    *("p_model", "p_accept", "action_value", "context_weight", "lever", "contact_cost"),
+    *("priority", "probability", "deviation"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Every arm of one decision, in columns: 80 arms are a few lists, not 80 objects.
+    """Every arm of one decision, in columns: 80 arms are a few of them, not 80 objects.
 
-    `arms` are keys, sorted. `removed[i]` is the place in `removals` of why arm i is out, -1 for a survivor. The other
-    columns are the survivors' in order, NaN (in JSON null) for a factor that is not known.
+    `arms` are keys, sorted. `removed[i]` is the place in `removals` of why arm i is out, -1 for a survivor. `columns`
+    has the `COLUMNS` of the survivors, in order: as one number where it is the same for all, None for not known, else
+    packed as eight bytes each, little-endian (in JSON as base64: half the size of digits, and made in no time).
     """
 
     arms: tuple[str, ...]
     removed: Sequence[int]
     removals: Sequence[Removal]
-    p_model: Sequence[float | None]
-    p_accept: Sequence[float | None]
-    action_value: Sequence[float | None]
-    context_weight: Sequence[float]
-    lever: Sequence[float]
-    contact_cost: Sequence[float]
-    priority: Sequence[float]
-    probability: Sequence[float]
-    #: Empty in records from before it was kept.
-    deviation: Sequence[float] = ()
+    columns: Mapping[str, bytes | float | None]
 
     def __len__(self) -> int:
         return len(self.arms)
 
+    @property
+    def survivors(self) -> int:
+        """How many arms could be drawn, DO_NOTHING among them."""
+        return sum(removed < 0 for removed in self.removed)
+
+    def column(self, name: str) -> Sequence[float | None]:
+        """One of `COLUMNS`, (survivors,), None where the factor is not known."""
+        value = self.columns[name]
+        if not isinstance(value, bytes):
+            return [value] * self.survivors
+        # NaN is how a packed column says that a value is not known.
+        return [None if number != number else number for number in struct.unpack(f"<{len(value) // 8}d", value)]
+
     def __iter__(self) -> Iterator[Candidate]:
-        survivor = 0
+        rows = zip(*(self.column(name) for name in COLUMNS), strict=True)
         for arm, removed in zip(self.arms, self.removed, strict=True):
             if removed >= 0:
                 yield Candidate(arm, self.removals[removed])
-                continue
-            yield Candidate(
-                arm,
-                None,
-                _known(self.p_model[survivor]),
-                _known(self.p_accept[survivor]),
-                _known(self.action_value[survivor]),
-                self.context_weight[survivor],
-                self.lever[survivor],
-                self.contact_cost[survivor],
-                self.priority[survivor],
-                self.probability[survivor],
-                self.deviation[survivor] if self.deviation else None,
-            )
-            survivor += 1
-
-
-def _known(value: float | None) -> float | None:
-    """NaN is how a column, and null how its JSON, says that a value is not known."""
-    return None if value is None or value != value else value
+            else:
+                yield Candidate(arm, None, **dict(zip(COLUMNS, next(rows), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

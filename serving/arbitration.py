@@ -22,16 +22,25 @@ def factor(percents: Iterable[float]) -> float:
     return max(0.0, 1.0 + sum(percents) / 100.0)
 
 
-def priorities(
-    p_accept: np.ndarray, context_weight: np.ndarray, action_value: np.ndarray, lever: np.ndarray, cost: np.ndarray
-) -> np.ndarray:
-    """P x C x V x L - cost, in money, shape (n,); NaN is a missing factor, which is 1.
+def worth(action_value: np.ndarray, context_weight: np.ndarray | None, lever: np.ndarray) -> np.ndarray:
+    """V x C x L, money for a response, shape (n,); NaN is a missing factor, which is 1, None says that all are.
 
-    >>> one = np.ones(1)
-    >>> priorities(0.1 * one, np.nan * one, 40.0 * one, 1.55 * one, 0.2 * one).round(9).tolist()
+    >>> worth(np.array([40.0, np.nan]), None, np.array([1.55, 1.55])).tolist()
+    [62.0, 1.55]
+    """
+    product = _or_one(action_value) * _or_one(lever)
+    return product if context_weight is None else product * _or_one(context_weight)
+
+
+def priorities(p_accept: np.ndarray, worth: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """P x worth - cost, in money, shape (n,); NaN is a missing probability, which is 1.
+
+    >>> priorities(np.array([0.1]), np.array([62.0]), np.array([0.2])).round(9).tolist()
     [6.0]
     """
-    product = np.ones(len(cost))
-    for column in (p_accept, context_weight, action_value, lever):
-        product = product * np.where(np.isnan(column), 1.0, column)
-    return product - cost
+    result: np.ndarray = _or_one(p_accept) * worth - cost
+    return result
+
+
+def _or_one(factors: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(factors), 1.0, factors)

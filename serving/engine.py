@@ -18,7 +18,7 @@ from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
 from serving.funnel import Funnel, defer_until, funnel
 from serving.request import Inputs, Knowledge, Request
-from serving.scoring import Scores, score
+from serving.scoring import SCORED, Scores, score
 from serving.strategy import Strategy
 
 #: How long an answer may be carried out: a message within a day, a visit within the hour.
@@ -105,7 +105,7 @@ def conclude(
         key = (decision_id, strategy.policy_version, attempt)
         candidates, items = _choose(considered, considered.found, p_model, strategy, key)
         fallback = fallback or strategy.fallback_reason
-        if len(candidates.priority) == 1:
+        if len(considered.rows) == 1:
             reason = _nothing_left(request.channels, strategy)
             held_until = defer_until(considered.found, strategy, request, knowledge)
     return Decision(
@@ -186,20 +186,19 @@ def _candidates(
     places = {id(reason): place for place, reason in reversed(list(enumerate(reasons)))}
     distinct = sorted(set(places.values()))
     number = {place: n for n, place in enumerate(distinct)}
+    columns = {name: _packed(getattr(scores, name)) for name in SCORED}
     return Candidates(
         arms=strategy.keys,
         removed=[-1 if r is None else number[places[id(r)]] for r in removals],
         removals=[reasons[place] for place in distinct],
-        p_model=scores.p_model.tolist(),
-        p_accept=scores.p_accept.tolist(),
-        action_value=scores.action_value.tolist(),
-        context_weight=scores.context_weight.tolist(),
-        lever=scores.lever.tolist(),
-        contact_cost=scores.contact_cost.tolist(),
-        priority=scores.priority.tolist(),
-        probability=shares.tolist(),
-        deviation=scores.deviation.tolist(),
+        columns=columns | {"probability": _packed(shares)},
     )
+
+
+def _packed(column: np.ndarray) -> bytes | float:
+    """A column as `Candidates` keeps it."""
+    first = column[0]
+    return float(first) if (column == first).all() else column.astype("<f8", copy=False).tobytes()
 
 
 def _nothing(probability: float, now: int) -> Item:

@@ -71,7 +71,7 @@ class Metrics:
             self._drops.labels(removal.stage.value).inc(counts[place])
             if removal.stage is Stage.CONTACT_POLICY:
                 self._caps.labels(removal.rule).inc()
-        if decision.items[0].priority < max(candidates.priority):
+        if decision.items[0].priority < max(p for p in candidates.column("priority") if p is not None):
             self._explored.inc()
 
     def replayed(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from features.catalogue import EMPTY_CATALOGUE, parse_catalogue
-from features.domain import Decision
+from features.domain import Candidates, Decision
 from features.errors import NotFound, SegueError
 from features.ledger import DrawnItem, Ledger, LiveRecord
 from serving.engine import decide
@@ -172,7 +172,7 @@ def _make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, str
 def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) -> str:
     """The first field that is not the same, with both values: `field: recorded, now`; empty where all is the same."""
     if found.record != (encoded := msgspec.json.encode(again)):
-        told = _first(record, msgspec.json.decode(encoded), "")
+        told = _first(readable(record), readable(msgspec.json.decode(encoded)), "")
         if told:
             return told
     columns = {name: getattr(found, name) for name in ("decision_id", "request_id", "customer_id", "decided_at")}
@@ -181,6 +181,15 @@ def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) ->
     ]
     ours = {name: getattr(again, name) for name in columns} | {"items": items}
     return _first(msgspec.to_builtins(columns | {"items": list(found.items)}), msgspec.to_builtins(ours), "ledger.")
+
+
+def readable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the columns of its candidates as numbers."""
+    packed = record["candidates"]
+    if packed is None:
+        return dict(record)
+    candidates = msgspec.convert(packed, Candidates)
+    return {**record, "candidates": packed | {"columns": {n: candidates.column(n) for n in candidates.columns}}}
 
 
 def _first(recorded: Any, now: Any, path: str) -> str:

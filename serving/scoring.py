@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from serving.arbitration import priorities
+from serving.arbitration import priorities, worth
 from serving.expressions import Scope
 from serving.strategy import Strategy
 from training.bandit import P_RANGE
@@ -27,6 +27,10 @@ class Scores:
     deviation: np.ndarray
 
 
+#: The columns that a decision's record keeps.
+SCORED = tuple(field.name for field in fields(Scores))
+
+
 def score(strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Scope) -> Scores:
     """The scores of the arms in `rows`, DO_NOTHING among them, which has no response probability, value 0 and cost 0.
 
@@ -35,14 +39,18 @@ def score(strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Sc
     p_model = np.full(len(rows), np.nan)
     p_model[rows != strategy.nothing] = predicted
     p_accept = np.clip(p_model * strategy.ratios[rows], *P_RANGE)
-    value = _values(strategy, scope)[rows]
     weights = strategy.context_weights(scope.values["context"].get("intent"))
+    value, money = strategy.values, strategy.worth
+    if strategy.valued_by_expression or weights is not None:
+        value = _values(strategy, scope)
+        money = worth(value, weights, strategy.levers)
+    money, cost = money[rows], strategy.costs[rows]
+    # A cost is known: the deviation is that of P alone.
+    deviation = np.abs(p_model * strategy.ratio_deviations[rows] * money)
+    deviation[rows == strategy.nothing] = 0.0
     weight = np.ones(len(rows)) if weights is None else weights[rows]
-    lever, cost = strategy.levers[rows], strategy.costs[rows]
-    priority = priorities(p_accept, weight, value, lever, cost)
-    # A cost is known: the deviation of P alone, in money.
-    spread = priorities(p_model * strategy.ratio_deviations[rows], weight, value, lever, np.zeros(len(rows)))
-    return Scores(p_model, p_accept, value, weight, lever, cost, priority, np.abs(spread))
+    priority = priorities(p_accept, money, cost)
+    return Scores(p_model, p_accept, value[rows], weight, strategy.levers[rows], cost, priority, deviation)
 
 
 def _values(strategy: Strategy, scope: Scope) -> np.ndarray:

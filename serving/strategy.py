@@ -13,7 +13,7 @@ import numpy as np
 
 from features.catalogue import EMPTY_CATALOGUE, Catalogue, Intent
 from features.domain import DO_NOTHING, Arm
-from serving.arbitration import factor
+from serving.arbitration import factor, worth
 from serving.contact_policy import ContactPlan, contact_plan
 from serving.eligibility import Gates, gates_of
 from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
@@ -115,6 +115,11 @@ class Strategy:
     def values(self) -> np.ndarray:
         """(arms,) money for a success; NaN where an expression says, 0 for DO_NOTHING."""
         return np.array([_fixed_value(self.catalogue, arm) for arm in self.arms])
+
+    @cached_property
+    def worth(self) -> np.ndarray:
+        """(arms,) money for a response, where neither an expression nor an intent has a say."""
+        return worth(self.values, None, self.levers)
 
     @cached_property
     def ratios(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.arbitration import factor, priorities
+from serving.arbitration import factor, priorities, worth
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "priorities.json").read_text())
 
@@ -16,6 +16,6 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "priorities.json").r
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda c: c["say"])
 def test_priorities_are_those_on_file(case: dict) -> None:
     lever = factor(case["lever_percent"])
-    given = (case["p_accept"], case["context_weight"], case["action_value"], lever, case["cost"])
-    columns = [np.array([np.nan if value is None else value]) for value in given]
-    assert priorities(*columns)[0] == pytest.approx(case["priority"], abs=1e-12)
+    given = (case["p_accept"], case["action_value"], case["context_weight"], lever, case["cost"])
+    p, value, weight, factors, cost = (np.array([np.nan if number is None else number]) for number in given)
+    assert priorities(p, worth(value, weight, factors), cost)[0] == pytest.approx(case["priority"], abs=1e-12)

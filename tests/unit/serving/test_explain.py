@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.arbitration import priorities
+from serving.arbitration import priorities, worth
 from serving.explain import to_win
 
 
 def survivor(p: float, value: float, lever: float = 1.0, cost: float = 0.0, weight: float = 1.0) -> dict[str, Any]:
-    columns = (np.array([x]) for x in (p, weight, value, lever, cost))
+    chance, money, weights, levers, costs = (np.array([x]) for x in (p, value, weight, lever, cost))
     return {
         "action": "offer",
         "channel": "web",
@@ -22,7 +22,7 @@ def survivor(p: float, value: float, lever: float = 1.0, cost: float = 0.0, weig
         "context_weight": weight,
         "lever": lever,
         "contact_cost": cost,
-        "priority": float(priorities(*columns)[0]),
+        "priority": float(priorities(chance, worth(money, weights, levers), costs)[0]),
     }
 
 

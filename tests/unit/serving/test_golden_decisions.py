@@ -22,6 +22,7 @@ from features.clock import parse_time
 from serving.assignment import holdout_layer
 from serving.engine import decide
 from serving.expressions import compile_catalogue
+from serving.replay import readable
 from serving.request import Knowledge, Request
 from serving.schema import answer
 from serving.strategy import Strategy
@@ -48,7 +49,7 @@ def decided(given: dict[str, Any], folder: Path) -> dict[str, Any]:
         layers=[holdout_layer(given.get("holdout_share", 0.0))],
         salt="golden",
     )
-    record = msgspec.json.decode(msgspec.json.encode(decision))
+    record = readable(msgspec.json.decode(msgspec.json.encode(decision)))
     del record["inputs"]  # what was given
     return {"record": record, "answer": msgspec.json.decode(msgspec.json.encode(answer(decision)))}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import struct
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,11 +130,12 @@ def _no_consent(record: dict[str, Any]) -> None:
 
 
 def _other_column(record: dict[str, Any]) -> None:
-    record["candidates"]["p_model"][0] = 0.5
+    columns = record["candidates"]["columns"]
+    columns["p_model"] = b64encode(struct.pack("<d", 0.5) + b64decode(columns["p_model"])[8:]).decode()
 
 
 def _forgotten(record: dict[str, Any]) -> None:
-    del record["candidates"]["lever"]
+    del record["candidates"]["columns"]["lever"]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +144,8 @@ def _forgotten(record: dict[str, Any]) -> None:
         (_more_likely, "items[0].action_probability"),
         (_other_feature, "items[0]"),
         (_no_consent, "items"),
-        (_other_column, "candidates.p_model[0]"),
-        (_forgotten, "candidates.lever"),
+        (_other_column, "candidates.columns.p_model[0]"),
+        (_forgotten, "candidates.columns.lever"),
         (lambda r: r.update(decided_at=r["decided_at"] + 400 * DAY), "items[0].expires_at"),
         (lambda r: r["inputs"].update(limit=0), "record: makes no decision"),
         (lambda r: r.update(customer_id="somebody"), "ledger.customer_id"),
