@@ -102,17 +102,22 @@ def decide(
     out: Annotated[Path | None, typer.Option(help="The Parquet file for --all-customers.")] = None,
     record: Annotated[bool, typer.Option("--record/--dry-run", help="Dry: only the file, nothing reserved.")] = True,
     run: Annotated[str | None, typer.Option(help="A name for the batch: the same again goes on with it.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The answer as the service gives it, with every arm.")
+    ] = False,
 ) -> None:
-    """Decide for one customer, as the service would, and print the answer with its reasons; or for all of them."""
+    """Decide for one customer, as the service would, and say what and why; or for all of them."""
     import uuid
     from dataclasses import replace
 
     import msgspec
+    from rich.console import Console
 
     from features import clock
     from features.settings import load_settings
     from serving.routes import Door
     from serving.schema import DecideRequest
+    from serving.telling import tell
     from serving.wiring import build
 
     channels = tuple(channel) if channel else None
@@ -123,8 +128,14 @@ def decide(
         return
     parts = build(replace(load_settings(home), decision_log=False), Door())
     try:
-        message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=True)
-        _print_json(msgspec.json.decode(parts.decider.decide(message, clock.now()).body))
+        message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=as_json)
+        body = parts.decider.decide(message, clock.now()).body
+        if as_json:
+            typer.echo(body)
+            return
+        decision_id = msgspec.json.decode(body)["decision_id"]
+        tell(msgspec.json.decode(parts.ledger.decision(decision_id).record or b""), Console())
+        typer.echo(f"Recorded as {decision_id}; `segue explain {decision_id} --all` tells of every arm.")
     finally:
         parts.close()
 
@@ -132,29 +143,31 @@ def decide(
 def explain(
     decision_id: Annotated[str, typer.Argument(help="The decision to explain.")],
     home: Home = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every arm, one by one.")] = False,
     technical: Annotated[bool, typer.Option("--technical", help="Every number, as JSON.")] = False,
 ) -> None:
     """Say in plain English why a decision was made, and why not otherwise."""
     import msgspec
+    from rich.console import Console
 
     from features.errors import NotFound
     from features.ledger import open_ledger
     from features.settings import load_settings
     from serving.explain import explanation
+    from serving.telling import tell
 
     ledger = open_ledger(load_settings(home).ledger)
     try:
         stored = ledger.decision(decision_id)
         if stored.record is None:
             raise NotFound("this decision was imported: there is no record of how it was made")
-        told = explanation(msgspec.json.decode(stored.record))
+        record = msgspec.json.decode(stored.record)
     finally:
         ledger.close()
     if technical:
-        _print_json(told)
-        return
-    for line in told["summary"]:
-        typer.echo(line)
+        _print_json(explanation(record))
+    else:
+        tell(record, Console(), everything=everything)
 
 
 def check(home: Home = None) -> None:

@@ -86,9 +86,7 @@ def to_win(candidate: dict[str, Any], best: float) -> str | None:
 def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """Sentences for people who do not read code."""
     first = record["items"][0]
-    lines = [_choice(record, first), *_unknown_channels(record, candidates)]
-    if record["fallback_reason"]:
-        lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
+    lines = headline(record, candidates)
     for candidate in candidates:
         if (candidate["action"], candidate["channel"] or "none") == (first["arm"]["action"], first["arm"]["channel"]):
             continue
@@ -104,6 +102,14 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
                 f"drawn with probability {candidate['probability']:.4g}."
                 + (f" To be the favourite it needs {candidate['to_win']}." if candidate["to_win"] else "")
             )
+    return lines
+
+
+def headline(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
+    """What was chosen and why, before anything is said of other arms."""
+    lines = [_choice(record, record["items"][0]), *_unknown_channels(record, candidates)]
+    if record["fallback_reason"]:
+        lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     return lines
 
 

@@ -1,0 +1,146 @@
+"""A decision told in the terminal: the choice and why, the runners-up, and what held back the others, by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from features.domain import DO_NOTHING
+from serving.explain import explanation, headline
+
+#: Runners-up shown unless all are asked for.
+RUNNERS_UP = 5
+#: Different values, or names, listed in one cell.
+_LISTED = 3
+_KINDS = {
+    "channels": "on a channel that was not asked for",
+    "placements": "not made for this placement",
+    "starts_at": "not on offer yet",
+    "ends_at": "no longer on offer",
+    "suppression": "the customer is on the suppression list",
+    "eligible": "the customer is not entitled to it",
+    "applicable": "it has no use for the customer now",
+    "suitable": "it is not right for this customer",
+}
+_STAGES = {
+    "consent": "the customer has not agreed to it",
+    "contact_policy": "a contact limit or quiet hours",
+    "eligibility": "a condition of the action",
+}
+
+Candidate = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Arms removed by the same rule: `why` in plain English, their names, and the values seen and needed."""
+
+    why: str
+    rule: str
+    arms: tuple[str, ...]
+    seen: tuple[str, ...]
+    needed: tuple[str, ...]
+
+
+def held_back(candidates: Sequence[Candidate]) -> list[HeldBack]:
+    """The removed arms by rule, the rule that removed most first."""
+    groups: dict[tuple[str, str], list[Candidate]] = {}
+    for one in candidates:
+        if one["stage"] is not None:
+            groups.setdefault((str(one["stage"]), one["rule"]), []).append(one)
+    told = [
+        HeldBack(
+            _KINDS.get(rule) or _STAGES.get(stage, stage),
+            rule,
+            tuple(arm_name(one) for one in arms),
+            _distinct(arms, "seen"),
+            _distinct(arms, "limit"),
+        )
+        for (stage, rule), arms in groups.items()
+    ]
+    return sorted(told, key=lambda group: (-len(group.arms), group.rule))
+
+
+def tell(record: dict[str, Any], screen: Console, *, everything: bool = False) -> None:
+    """Prints why a recorded decision was made: the other arms one by one with `everything`, else in groups."""
+    told = explanation(record)
+    chosen = [(item["action"], item["channel"]) for item in told["items"]]
+    candidates = [c for c in told["candidates"] if (c["action"], c["channel"]) not in chosen]
+    for line in headline(record, told["candidates"]):
+        screen.print(line, highlight=False, markup=False)
+    for item in told["items"][1:]:
+        screen.print(f"Place {item['rank']}: {arm_name(item)}, drawn with {share(item['action_probability'])}.")
+    possible = [c for c in candidates if c["stage"] is None]
+    if possible:
+        screen.print(_possible(possible if everything else possible[:RUNNERS_UP], everything))
+        if not everything:
+            _runners_up(possible, screen)
+    removed = [c for c in candidates if c["stage"] is not None]
+    if removed:
+        screen.print(_each(removed) if everything else _grouped(held_back(removed)))
+
+
+def arm_name(arm: Candidate) -> str:
+    return "doing nothing" if arm["action"] == DO_NOTHING.action else f"{arm['action']} by {arm['channel']}"
+
+
+def share(probability: float) -> str:
+    """A probability in percent, with as many digits as it needs to tell it from nothing."""
+    return f"{100 * probability:.3g} %"
+
+
+def _runners_up(possible: Sequence[Candidate], screen: Console) -> None:
+    if len(possible) > RUNNERS_UP:
+        screen.print(f"and {len(possible) - RUNNERS_UP} more")
+    if possible[0]["to_win"]:
+        words = f"To be the favourite, {arm_name(possible[0])} needed {possible[0]['to_win']}."
+        screen.print(words, highlight=False, markup=False)
+
+
+def _possible(candidates: Sequence[Candidate], everything: bool) -> Table:
+    heads = ["arm", "drawn with", "accepts", "worth", "priority"] + ["to be the favourite it needs"] * everything
+    table = _table("What else was possible", heads, numbers=(1, 2, 3, 4))
+    for c in candidates:
+        accepts = "" if c["p_accept"] is None else share(c["p_accept"])
+        worth = "" if c["action_value"] is None else f"{c['action_value']:.2f}"
+        cells = [arm_name(c), share(c["probability"]), accepts, worth, f"{c['priority']:.2f}"]
+        _row(table, *cells, *[c["to_win"] or "nothing: it was"] * everything)
+    return table
+
+
+def _grouped(groups: Sequence[HeldBack]) -> Table:
+    table = _table("What held back the others", ("why", "arms", "rule", "seen", "needed", "for example"), numbers=(1,))
+    for group in groups:
+        cells = (_some(group.seen), _some(group.needed), _some(group.arms, 1))
+        _row(table, group.why, str(len(group.arms)), group.rule, *cells)
+    return table
+
+
+def _each(candidates: Sequence[Candidate]) -> Table:
+    table = _table("What held back the others", ("arm", "stage", "rule", "seen", "needed"), numbers=())
+    for c in candidates:
+        _row(table, arm_name(c), str(c["stage"]), c["rule"], str(c["seen"]), str(c["limit"]))
+    return table
+
+
+def _table(title: str, heads: Sequence[str], numbers: Sequence[int]) -> Table:
+    columns = [Column(head, justify="right" if n in numbers else "left") for n, head in enumerate(heads)]
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(cell) for cell in cells))  # as it is: an expression may well hold what is markup to rich
+
+
+def _distinct(arms: Sequence[Candidate], key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(one[key]) for one in arms))
+
+
+def _some(values: Sequence[str], most: int = _LISTED) -> str:
+    return "; ".join(values[:most]) + (" …" if len(values) > most else "")
