@@ -48,7 +48,7 @@ class Rooms:
     intake: Intake
     ledger: Ledger
     metrics: Metrics
-    #: Where calls that wait for another machine run; None when there are none.
+    #: Where calls run that wait, for another machine or for the disk; None when there are none.
     pool: ThreadPoolExecutor | None
     max_body_bytes: int
 
@@ -70,7 +70,7 @@ class _Rest(Route):
 
 
 class Door:
-    """The handlers. Work on a database elsewhere runs on a few threads, so that waiting for it stops nobody.
+    """The handlers. Work that waits, for a database elsewhere or the disk, runs on threads, so that it stops nobody.
 
     A door is made closed, because BentoML wants the application before the worker has its stores; until `open` every
     request is told to come back.

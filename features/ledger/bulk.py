@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import msgspec
 from sqlalchemy import Engine, and_, select
 
-from features.domain import DO_NOTHING, Arm, Decision
+from features.domain import Arm, Decision
 from features.errors import Conflict, ContactTaken
 from features.ledger import engine as database
 from features.ledger import tables as t
+from features.ledger.entries import entry_of
 from features.ledger.items import CHUNK
 from features.ledger.path import SLOT_COLUMNS, DecisionPath
 from features.ledger.prepared import short_transaction
@@ -22,9 +21,6 @@ from features.ledger.records import (
     ContactSlot,
     Heard,
     customer_of,
-    decision_row,
-    item_rows,
-    reservation_row,
 )
 
 
@@ -42,10 +38,7 @@ class Bulk:
     """What decisions have to know, and what they write, for blocks of customers."""
 
     _engine: Engine
-
-    @cached_property
-    def _bulk_path(self) -> DecisionPath:
-        return DecisionPath(self._engine)
+    _path: DecisionPath
 
     def before_decisions(
         self, customer_ids: Sequence[str], since: int, heard_since: int | None = None
@@ -87,22 +80,16 @@ class Bulk:
         """
         try:
             return self._append_all(made, action_classes)
-        except self._bulk_path.integrity_error as error:
+        except self._path.integrity_error as error:
             raise Conflict("a request was answered meanwhile", field="request_id") from error
 
     def _append_all(self, made: Sequence[ToAppend], action_classes: Mapping[str, str]) -> list[ToAppend]:
         refused = []
         with short_transaction(self._engine, write=True) as cursor:
             for one in made:
-                decision = one.decision
-                row = decision_row(decision, "live") | {
-                    "request_hash": one.request_hash,
-                    "record": msgspec.json.encode(decision),
-                    "answer": one.answer,
-                }
-                slots = [reservation_row(decision, i, action_classes) for i in decision.items if i.arm != DO_NOTHING]
+                entry = entry_of(one.decision, one.request_hash, one.answer, one.contact_version, action_classes)
                 try:
-                    self._bulk_path.append(cursor, row, item_rows(decision, "open"), slots, one.contact_version)
+                    self._path.append(cursor, entry)
                 except ContactTaken:
                     refused.append(one)
         return refused

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 
-import msgspec
 from sqlalchemy import Engine, select
 
-from features.domain import DO_NOTHING, Decision
-from features.errors import Conflict, NotFound
+from features.domain import Decision
+from features.errors import NotFound
 from features.ledger import engine as database
 from features.ledger import tables as t
+from features.ledger.appender import Appender
+from features.ledger.entries import Entry, entry_of
+from features.ledger.gathering import Gathering
 from features.ledger.items import CHUNK, learnable_items
 from features.ledger.path import DecisionPath
 from features.ledger.prepared import short_transaction
@@ -22,7 +23,6 @@ from features.ledger.records import (
     StoredDecision,
     decision_row,
     item_rows,
-    reservation_row,
 )
 
 
@@ -30,10 +30,9 @@ class Decisions:
     """Decisions, their answers, and the contact slots they reserve."""
 
     _engine: Engine
-
-    @cached_property
-    def _path(self) -> DecisionPath:
-        return DecisionPath(self._engine)
+    _path: DecisionPath
+    _appender: Appender
+    _gathering: Gathering[Entry] | None
 
     def find_answer(self, request_id: str) -> StoredAnswer | None:
         """What was answered to this request before, if anything."""
@@ -64,17 +63,11 @@ class Decisions:
         Raises ContactTaken when the customer's contacts are no longer those of `contact_version`, and Conflict when
         the request was answered meanwhile; nothing is written then.
         """
-        row = decision_row(decision, "live") | {
-            "request_hash": request_hash,
-            "record": msgspec.json.encode(decision),
-            "answer": answer,
-        }
-        slots = [reservation_row(decision, i, action_classes) for i in decision.items if i.arm != DO_NOTHING]
-        try:
-            with short_transaction(self._engine, write=True) as cursor:
-                self._path.append(cursor, row, item_rows(decision, "open"), slots, contact_version)
-        except self._path.integrity_error as error:
-            raise Conflict("this request was answered meanwhile", field="request_id") from error
+        entry = entry_of(decision, request_hash, answer, contact_version, action_classes)
+        if self._gathering is None:
+            self._appender.alone(entry)
+        else:
+            self._gathering.add(entry)
 
     def import_decisions(self, decisions: Sequence[Decision]) -> Appended:
         """Appends past decisions made elsewhere; they feed features and training, never the online policy."""

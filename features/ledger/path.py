@@ -12,6 +12,7 @@ from features.domain import Arm, Customer
 from features.errors import ContactTaken
 from features.ledger import tables as t
 from features.ledger.engine import LOG_LOCK
+from features.ledger.entries import Entry
 from features.ledger.prepared import Prepared
 from features.ledger.records import BeforeDecision, ContactSlot, Heard, StoredAnswer
 
@@ -23,7 +24,7 @@ _DECISION = (
 )
 _ITEM = (
     *("decision_id", "rank", "customer_id", "decided_at", "action", "channel", "action_group", "action_probability"),
-    *("p_model", "p_accept", "action_value", "closes_at", "bundle", "shown_at", "reward_state"),
+    *("p_model", "p_accept", "action_value", "closes_at", "bundle", "shown_at", "reward_state", "due_at"),
 )
 
 
@@ -32,7 +33,9 @@ class DecisionPath:
 
     def __init__(self, engine: Engine) -> None:
         d, c, r, i = t.decisions.c, t.customers.c, t.reservations.c, t.decision_items.c
-        self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
+        driver = engine.dialect.loaded_dbapi
+        self.integrity_error: type[Exception] = driver.IntegrityError
+        self.operational_error: type[Exception] = driver.OperationalError
         answers = select(d.request_hash, d.answer).where(d.request_id == bindparam("request_id"))
         self._answer = Prepared(engine, answers)
         columns = (c.created_at, c.zone, c.consents, c.attributes, t.suppressions.c.reason, c.contact_version)
@@ -92,32 +95,33 @@ class DecisionPath:
             tuple(Heard(Arm(x[0], x[1]), *x[2:]) for x in heard),
         )
 
-    def append(
-        self,
-        cursor: Any,
-        decision: Mapping[str, Any],
-        items: Sequence[Mapping[str, Any]],
-        slots: Sequence[Mapping[str, Any]],
-        contact_version: int,
-    ) -> None:
+    def append(self, cursor: Any, entry: Entry) -> None:
         """Raises ContactTaken, and the driver's integrity error for a request or decision already there."""
-        if self._share_log is not None:
-            self._share_log.run(cursor, {"key": LOG_LOCK})
-        customer = {"customer": decision["customer_id"]}
-        if slots:
-            customer |= {"version": contact_version, "next": contact_version + 1}
+        self.share_log(cursor)
+        customer: dict[str, Any] = {"customer": entry.customer_id}
+        if entry.slots:
+            customer |= {"version": entry.contact_version, "next": entry.contact_version + 1}
             moved = self._take.run(cursor, customer).rowcount != 1
         else:
             # Not contacting was drawn from a state too. Kept while those that drew a contact on it are made again, it
             # would be on record more often than the probability it states: 76 % instead of 15 with 64 requests at once.
             row = self._version.run(cursor, customer).fetchone()
-            moved = row is not None and row[0] != contact_version
+            moved = row is not None and row[0] != entry.contact_version
         if moved:
             raise ContactTaken("another request of this customer was decided first")
-        if slots:
-            self._reservation.run_many(cursor, slots)
-        self._decision.run(cursor, decision)
-        self._item.run_many(cursor, items)
+        self.write(cursor, [entry], {})
+
+    def share_log(self, cursor: Any) -> None:
+        """Before anything that a writer of a log does, see `engine.share_log`."""
+        if self._share_log is not None:
+            self._share_log.run(cursor, {"key": LOG_LOCK})
+
+    def write(self, cursor: Any, entries: Sequence[Entry], moved: Mapping[str, tuple[int, int]]) -> None:
+        """Writes the rows, and the contact versions that moved: customer -> (before, after)."""
+        self._take.run_many(cursor, [{"customer": c, "version": v, "next": n} for c, (v, n) in moved.items()])
+        self._reservation.run_many(cursor, [slot for entry in entries for slot in entry.slots])
+        self._decision.run_many(cursor, [entry.decision for entry in entries])
+        self._item.run_many(cursor, [item for entry in entries for item in entry.items])
 
 
 def _heard() -> Any:

@@ -30,9 +30,10 @@ class Prepared:
         return cursor
 
     def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Executes it for each of the rows, if there are any."""
         if len(rows) == 1:
             self.run(cursor, rows[0])
-        else:
+        elif rows:
             cursor.executemany(self.text, [self._bind(row) for row in rows])
 
     def _bind(self, values: Mapping[str, Any]) -> Any:

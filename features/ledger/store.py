@@ -7,21 +7,30 @@ from sqlalchemy import Engine, func, select
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.activity import Activity
+from features.ledger.appender import Appender
 from features.ledger.bulk import Bulk
 from features.ledger.contacts import Contacts
 from features.ledger.decisions import Decisions
+from features.ledger.gathering import Gathering
 from features.ledger.learning import Learning
 from features.ledger.past import Past
+from features.ledger.path import DecisionPath
 
 
 class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
     """The durable record on one database. Safe to share between threads."""
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, url: str, *, gather: bool = False) -> None:
+        """With `gather` the decisions of several threads are committed together, see `gathering`."""
         self._engine = engine
         self.url = url
+        self._path = DecisionPath(engine)
+        self._appender = Appender(engine, self._path)
+        self._gathering = Gathering(self._appender.together) if gather else None
 
     def close(self) -> None:
+        if self._gathering is not None:
+            self._gathering.close()
         self._engine.dispose()
 
     @property
@@ -51,4 +60,4 @@ def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False)
     """Opens the ledger at `url` and makes its tables where they are missing. For the options see `engine.create`."""
     engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside)
     t.metadata.create_all(engine)
-    return Ledger(engine, url)
+    return Ledger(engine, url, gather=power_safe)

@@ -29,7 +29,7 @@ from features.settings import load_settings
 from serving.decider import Decider
 from serving.routes import Door
 from serving.schema import DecideRequest
-from serving.wiring import THREADS, build
+from serving.wiring import THREADS, build, threads_of
 
 
 def main(home: Path, processes: int) -> None:
@@ -62,7 +62,7 @@ def start(home: Path) -> Connection:
 
 def contend(home: Path, end: Connection) -> None:
     parts = build(load_settings(home), Door())
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads_of(parts.settings, parts.ledger) or THREADS) as pool:
         end.send("ready")
         while (task := end.recv()) is not None:
             end.send(list(pool.map(partial(decide, parts.decider, task[0]), task[1])))

@@ -24,18 +24,20 @@ EPSILON = 0.3
 
 
 @pytest.mark.parametrize(
-    "rounds",
+    ("rounds", "power_safe"),
     [
-        pytest.param(5, id="5-rounds"),
-        pytest.param(1_000, marks=pytest.mark.slow, id="1000-rounds"),
+        pytest.param(5, False, id="5-rounds"),
+        pytest.param(5, True, id="5-rounds-power-safe"),
+        pytest.param(1_000, False, marks=pytest.mark.slow, id="1000-rounds"),
+        pytest.param(1_000, True, marks=pytest.mark.slow, id="1000-rounds-power-safe"),
     ],
 )
 def test_of_many_requests_at_once_exactly_one_gets_the_contact(
-    new_home: Callable[..., Path], contend: Any, ledger: Ledger, rounds: int
+    new_home: Callable[..., Path], contend: Any, ledger: Ledger, rounds: int, power_safe: bool
 ) -> None:
     people = [f"sim-{n:06d}" for n in range(1, rounds + 1)]
     ledger.put_customers([Customer(one, 0, "Etc/UTC", {"email": "granted"}) for one in people])
-    decide = contend(new_home(ledger_url=ledger.url, epsilon=EPSILON), PROCESSES)
+    decide = contend(new_home(ledger_url=ledger.url, epsilon=EPSILON, power_safe=power_safe), PROCESSES)
     answered: dict[str, str] = {}
     for one in people:
         requests = [{"request_id": f"{one}/{n}", "customer_id": one, "channels": ["email"]} for n in range(REQUESTS)]

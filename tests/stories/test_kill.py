@@ -21,12 +21,18 @@ CLIENTS = 6
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(1, id="1-kill"), pytest.param(50, marks=pytest.mark.slow, id="50-kills")]
+    ("kills", "power_safe"),
+    [
+        pytest.param(1, False, id="1-kill"),
+        pytest.param(1, True, id="1-kill-power-safe"),
+        pytest.param(50, False, marks=pytest.mark.slow, id="50-kills"),
+        pytest.param(50, True, marks=pytest.mark.slow, id="50-kills-power-safe"),
+    ],
 )
 def test_a_killed_service_has_lost_and_halved_nothing_it_answered(
-    new_home: Callable[..., Path], serve: Any, kills: int
+    new_home: Callable[..., Path], serve: Any, kills: int, power_safe: bool
 ) -> None:
-    home = new_home()
+    home = new_home(power_safe=power_safe)
     draw = random.Random(kills)
     answered: dict[str, bytes] = {}
     unanswered: list[dict[str, Any]] = []
