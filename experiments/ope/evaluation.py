@@ -1,0 +1,121 @@
+"""One target policy valued on one log: diagnostics first, then every estimate with its intervals, or a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.ope.contributions import contributions, numbers
+from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, Diagnostics, diagnose
+from experiments.ope.estimators import ESTIMATORS, Estimator
+from experiments.ope.evidence import Evidence, evidence
+from experiments.ope.feedback import Floats, LoggedFeedback
+from experiments.ope.intervals import Bounds, bernstein, bootstrap, skewed
+from experiments.ope.reward_model import cross_fitted
+from experiments.ope.target import Target
+
+#: What is read first: doubly robust, self-normalised; without a reward model, SNIPS.
+HEADLINES = ("sndr", "snips")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One estimator's answer, in the unit of the reward; or `insufficient` and why, and then no number."""
+
+    estimator: Estimator
+    insufficient: str | None
+    value: float | None = None
+    interval: Bounds | None = None
+    bootstrap: Bounds | None = None
+    bernstein: Bounds | None = None
+    #: The number it was tuned to, where it has one.
+    number: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A target on a log, or on one `place` of a log of slates (None where there is one place each)."""
+
+    target: str
+    place: int | None
+    diagnostics: Diagnostics
+    #: What the log itself earned a row.
+    logged_value: float
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def insufficient(self) -> str | None:
+        """Why there is no number at all, or None."""
+        return self.diagnostics.shortcoming()
+
+    @property
+    def headline(self) -> Estimate:
+        """The estimate to read first."""
+        by_name = {one.estimator.name: one for one in self.estimates}
+        return next(by_name[name] for name in HEADLINES if name in by_name)
+
+
+def evaluate(
+    log: LoggedFeedback,
+    targets: Sequence[Target],
+    *,
+    model: bool = True,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> list[Evaluation]:
+    """Values each target on each place of the log. `model`: with cross-fitted reward models, one for each place.
+
+    A place of a slate is valued by its own weight, the places before it being as they were logged (the item-position
+    model of Li et al. 2018, Offline Evaluation of Ranking Policies with Click Models, KDD).
+    Raises InvalidInput for a log that can tell nothing.
+    """
+    places = [None] if log.place is None else sorted(set(log.place.tolist()))
+    found = []
+    for done, place in enumerate(places):
+        mask = np.ones(len(log), dtype=bool) if log.place is None else log.place == place
+        part = log if mask.all() else log.take(mask)
+        q_hat = cross_fitted(part, seed=seed, progress=_within(progress, done, len(places))) if model else None
+        for target in targets:
+            here = target if mask.all() else target.take(mask)
+            only = None if place is None or len(places) == 1 else int(place)
+            found.append(evaluate_one(part, here, q_hat, place=only, seed=seed))
+        progress((done + 1) / len(places))
+    return found
+
+
+def evaluate_one(
+    log: LoggedFeedback, target: Target, q_hat: Floats | None = None, *, place: int | None = None, seed: int = 0
+) -> Evaluation:
+    """Values one target; `q_hat`, (n, k), are cross-fitted predictions, None for the estimators without a model."""
+    seen = evidence(log, target, q_hat)
+    found = diagnose(seen)
+    reason, number_of = found.shortcoming(), numbers(seen)
+    estimates = tuple(_estimate(ESTIMATORS[name], seen, number_of[name], reason, seed) for name in number_of)
+    return Evaluation(target.name, place, found, float(log.reward.mean()), estimates)
+
+
+def _estimate(estimator: Estimator, seen: Evidence, number: float, reason: str | None, seed: int) -> Estimate:
+    reason = reason or _own_shortcoming(estimator, seen)
+    if reason is not None:
+        return Estimate(estimator, reason)
+    parts = contributions(estimator, seen, number)
+    tuned_to = None if estimator.tuned is None else number
+    return Estimate(estimator, None, parts.value, skewed(parts), bootstrap(parts, seed), bernstein(parts), tuned_to)
+
+
+def _own_shortcoming(estimator: Estimator, seen: Evidence) -> str | None:
+    """What keeps this one estimator from a number where others have one."""
+    if not estimator.uniform_log:
+        return None
+    if not seen.uniform_log:
+        return "the log was not drawn uniformly"
+    agreed = float(seen.chosen.sum()) ** 2 / max(float(seen.chosen @ seen.chosen), 1e-300)
+    if agreed < LEAST_EFFECTIVE_SAMPLE:
+        return f"the policies agree on {agreed:,.0f} rows, at least {LEAST_EFFECTIVE_SAMPLE:g} are needed"
+    return None
+
+
+def _within(progress: Callable[[float], None], done: int, of: int) -> Callable[[float], None]:
+    return lambda share: progress((done + share) / of)

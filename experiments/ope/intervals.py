@@ -1,0 +1,179 @@
+"""Intervals of an estimate, all from the same contributions: the one that is reported, and two to compare it with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaincinv, ndtr, ndtri, stdtrit
+
+from experiments.formulas import formula
+from experiments.ope.contributions import Contributions
+from experiments.ope.evidence import BINS, bins_of
+from experiments.ope.feedback import Floats
+
+CONFIDENCE = 0.95
+#: Responses, of the kind seen anywhere in the log, that every size of weight is taken to have missed.
+UNSEEN_RESPONSES = 0.5
+#: Skewness is kept above this, where the gamma quantile is the normal one to five digits.
+_LEAST_SKEWNESS = 1e-4
+#: Resamples; groups of customers that are resampled as one, so that a million rows cost what five thousand do.
+RESAMPLES, GROUPS = 2_000, 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A 95 % interval, in the unit of the reward."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cumulants:
+    """Of an estimate's error: its variance, third cumulant, and the degrees of freedom of that variance."""
+
+    variance: float
+    third: float
+    freedom: float = math.inf
+
+
+@formula(
+    "Interval",
+    "estimate + s g (Γ⁻¹(q; x + ½) − x) t/z, x = 1/g², g = skewness of the estimate, s its deviation; t has "
+    "2n / (β₂ − 1 − γ²) degrees of freedom. Computed twice, as the data are and with half a response more at each "
+    "size of weight; the interval holds both.",
+    "Matches Hall (1992), On the Removal of Skewness by Transformation, to second order, and the Jeffreys interval of "
+    "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare",
+)
+def skewed(contributions: Contributions) -> Bounds:
+    """The interval that is reported. Its coverage is measured in `tests/coverage.py`.
+
+    As if the estimate were a constant plus a scaled count of x events, matched in variance and skewness: symmetric for
+    many, an interval of a count for few. Rows of heavy weight rarely respond; until one does, nothing in the data shows
+    how far the value may lie above, so the second computation lets each size of weight respond a little.
+    """
+    plain, careful = cumulants(contributions)
+    one, two = (_matched(contributions.value, c, plain.freedom) for c in (plain, careful))
+    return Bounds(min(one.low, two.low), max(one.high, two.high))
+
+
+def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
+    """(as the data are, with half a response more at each size of weight) of the estimate's error.
+
+    Customers are independent, their rows are not. The second differs in the moments of ω e alone: those of each half
+    octave of ω are drawn towards the residual's moments in the whole log, as many rows strong as hold half a response.
+    """
+    each = by_unit(contributions, contributions.influences())
+    n, rows = len(each), len(contributions.omega)
+    second, third, fourth = (float((each**power).sum()) for power in (2, 3, 4))
+    spread = n * fourth / second**2 - 1.0 - n * third**2 / second**3 if second > 0.0 else 0.0
+    # With many rows a customer there are n sums of customers; each row's share of the mean is 1 / rows.
+    small = n / (n - 1) / rows**2
+    freedom = 2.0 * n / max(spread, 1e-9)
+    more = _unseen(contributions)
+    plain = Cumulants(second * small, third / rows**3, freedom)
+    careful = Cumulants(max(0.0, second + more[0]) * small, (third + more[1]) / rows**3, freedom)
+    return plain, careful
+
+
+def by_unit(contributions: Contributions, column: Floats) -> Floats:
+    """(units,) sums of the (n,) column for each customer; the column itself where every row is its own."""
+    if contributions.unit is None:
+        return column
+    return np.bincount(np.unique(contributions.unit, return_inverse=True)[1], column).astype(np.float64)
+
+
+def _unseen(contributions: Contributions) -> tuple[float, float]:
+    """What unseen responses add to Σ (ω e)² and Σ (ω e)³."""
+    omega = contributions.omega / contributions.scale
+    e = contributions.residual - contributions.centre
+    squares = e * e
+    second, fourth = float(squares.sum()), float(squares @ squares)
+    if second <= 0.0:
+        return 0.0, 0.0
+    # (Σ e²)² / Σ e⁴ counts the responses that make up the residuals' spread: each stands for so many rows.
+    strength = UNSEEN_RESPONSES * len(e) * fourth / second**2
+    places, weighed = bins_of(np.ascontiguousarray(omega)), omega * e
+    count = np.bincount(places, minlength=BINS)
+    used = count > 0
+    count = count[used]
+    added = []
+    for power, moment in ((2, second / len(e)), (3, float(squares @ e) / len(e))):
+        seen = np.bincount(places, weighed**power, BINS)[used]
+        expected = moment * np.bincount(places, omega**power, BINS)[used]
+        # count / (count + strength) of (seen + strength x the mean expected), less what was seen.
+        added.append(float((strength / (count + strength) * (expected - seen)).sum()))
+    return added[0], added[1]
+
+
+def _matched(value: float, c: Cumulants, freedom: float) -> Bounds:
+    if c.variance <= 0.0:
+        return Bounds(value, value)
+    deviation = math.sqrt(c.variance)
+    skewness = max(abs(c.third) / deviation**3, _LEAST_SKEWNESS)
+    events, tail = 1.0 / skewness**2, (1.0 - CONFIDENCE) / 2.0
+    wider = stdtrit(max(freedom, 3.0), 1.0 - tail) / ndtri(1.0 - tail)
+    low, high = (
+        float(deviation * skewness * (gammaincinv(events + 0.5, q) - events) * wider) for q in (tail, 1.0 - tail)
+    )
+    return Bounds(value + low, value + high) if c.third >= 0.0 else Bounds(value - high, value - low)
+
+
+@formula(
+    "Empirical Bernstein",
+    "estimate ± (√(2 V ln(4/δ) / n) + 7 R ln(4/δ) / (3 (n − 1))), V the variance and R the range of contributions",
+    "Maurer, Pontil (2009), Empirical Bernstein Bounds and Sample Variance Penalization, COLT",
+)
+def bernstein(contributions: Contributions) -> Bounds:
+    """At least 95 % for any sample size, given that contributions are bounded by the range seen; wide."""
+    each = by_unit(contributions, contributions.influences()) * _units_per_row(contributions)
+    n, log_term = len(each), math.log(4.0 / (1.0 - CONFIDENCE))
+    variance = float(each.var(ddof=1))
+    reach = math.sqrt(2.0 * variance * log_term / n) + 7.0 * float(np.ptp(each)) * log_term / (3.0 * (n - 1))
+    return Bounds(contributions.value - reach, contributions.value + reach)
+
+
+@formula(
+    "Bootstrap",
+    "quantiles of 2,000 resamples of customers with Poisson(1) weights, bias-corrected and accelerated",
+    "Efron (1987), Better Bootstrap Confidence Intervals; Chamandy et al. (2012), Estimating Uncertainty for "
+    "Massive Data Streams",
+)
+def bootstrap(contributions: Contributions, seed: int = 0, resamples: int = RESAMPLES) -> Bounds:
+    """Whole customers are drawn again; ratios are recomputed in every resample. The seed makes it repeatable."""
+    rng = np.random.default_rng(seed)
+    sums = _grouped(contributions, rng)
+    drawn = rng.poisson(1.0, (resamples, len(sums))).astype(np.float64) @ sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        again = drawn[:, 0] / drawn[:, 3] + drawn[:, 1] / drawn[:, 2]
+    again = again[np.isfinite(again)]
+    plain, _ = cumulants(contributions)
+    if not len(again) or plain.variance <= 0.0:
+        return Bounds(contributions.value, contributions.value)
+    acceleration = plain.third / plain.variance**1.5 / 6.0
+    below = (np.count_nonzero(again < contributions.value) + np.count_nonzero(again <= contributions.value)) / 2.0
+    bias = ndtri(np.clip(below / len(again), 1e-3, 1.0 - 1e-3))
+    tail = (1.0 - CONFIDENCE) / 2.0
+    shifted = bias + ndtri(np.array([tail, 1.0 - tail]))
+    levels = ndtr(bias + shifted / np.maximum(1.0 - acceleration * shifted, 0.1))
+    low, high = np.quantile(again, levels)
+    return Bounds(float(low), float(high))
+
+
+def _grouped(contributions: Contributions, rng: np.random.Generator) -> Floats:
+    """(groups, 4) sums of base, ω e, what divides ω e, and rows: by customer, then customers by chance into groups."""
+    n = len(contributions.omega)
+    unit = np.arange(n) if contributions.unit is None else np.unique(contributions.unit, return_inverse=True)[1]
+    units = int(unit.max()) + 1
+    group = unit if units <= GROUPS else (rng.permutation(units) % GROUPS)[unit]
+    under = contributions.omega if contributions.normalised else np.ones(n)
+    columns = (contributions.base, contributions.omega * contributions.residual, under, np.ones(n))
+    return np.column_stack([np.bincount(group, column) for column in columns])
+
+
+def _units_per_row(contributions: Contributions) -> float:
+    if contributions.unit is None:
+        return 1.0
+    return len(np.unique(contributions.unit)) / len(contributions.unit)

@@ -1,0 +1,182 @@
+"""How often the 95 % intervals hold the truth: `python -m tests.coverage` prints the table (about 10 minutes).
+
+Logs of a world of 8 segments and 5 arms whose response rates are known, so the value of a target is an exact sum. The
+logging policy is a sharper or flatter softmax with a floor; each world has another largest weight. Rewards are 0 or 1,
+with the response rate named, or money: a response spends a log-normal amount. Reward models are cross-fitted in each
+log from the segment's indicators, as they are in use.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.ope.contributions import Contributions, contributions
+from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, diagnose
+from experiments.ope.estimators import ESTIMATORS
+from experiments.ope.evidence import evidence
+from experiments.ope.feedback import LoggedFeedback
+from experiments.ope.intervals import CONFIDENCE, bernstein, bootstrap, by_unit, skewed
+from experiments.ope.reward_model import cross_fitted, ridge
+from experiments.ope.target import Distribution
+
+SEGMENTS, ARMS = 8, 5
+NAMES = ("ips", "snips", "dr", "sndr")
+RATES = (0.005, 0.02, 0.1, 0.3)
+EFFECTIVE_SAMPLES = (100, 400, 1_500, 6_000)
+
+
+@dataclass(frozen=True)
+class World:
+    """Shares of the segments (S,); response rate, logging and target probability of each arm there (S, K)."""
+
+    shares: np.ndarray
+    rates: np.ndarray
+    logging: np.ndarray
+    target: np.ndarray
+    money: bool = False
+
+    @property
+    def truth(self) -> float:
+        """The target's value: an amount has mean 1."""
+        return float(self.shares @ (self.target * self.rates).sum(axis=1))
+
+    @property
+    def mean_squared_weight(self) -> float:
+        return float(self.shares @ (self.target**2 / self.logging).sum(axis=1))
+
+    @property
+    def largest_weight(self) -> float:
+        return float((self.target / self.logging).max())
+
+    def log(self, rows: int, rng: np.random.Generator) -> tuple[LoggedFeedback, Distribution]:
+        """A log of this many customers, and the target on it."""
+        segment = rng.choice(SEGMENTS, rows, p=self.shares)
+        table = self.logging[segment]
+        arm = (rng.random(rows)[:, None] > table.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        reward = (rng.random(rows) < self.rates[segment, arm]).astype(float)
+        if self.money:
+            reward *= rng.lognormal(-0.5, 1.0, rows)
+        context = np.eye(SEGMENTS)[segment][:, 1:]
+        names = tuple(f"segment-{n}" for n in range(1, SEGMENTS))
+        arms = tuple(f"arm-{n}" for n in range(ARMS))
+        log = LoggedFeedback(arms, arm, table[np.arange(rows), arm], reward, context, names)
+        return log, Distribution("target", self.target[segment])
+
+
+def world(rate: float, sharpness: float, seed: int, money: bool = False) -> World:
+    """A world whose responses average `rate` under random choice; a sharper log has heavier weights."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(SEGMENTS, 4.0))
+    effects = rng.normal(0.0, 0.5, (SEGMENTS, ARMS))
+    rates = np.exp(effects)
+    rates = np.minimum(rates * rate / (shares @ rates.mean(axis=1)), 0.95)
+    tastes = rng.normal(0.0, 1.0, (SEGMENTS, ARMS))
+    logging = 0.95 * _softmax(sharpness * tastes) + 0.05 / ARMS
+    return World(shares, rates, logging, _softmax(2.0 * effects + 0.3 * tastes), money)
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    shares = np.exp(x - x.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of `logs` with an effective sample that is large enough: share of intervals that hold the truth, lie below, above."""
+
+    estimator: str
+    method: str
+    logs: int
+    covered: float
+    too_low: float
+    too_high: float
+    width: float
+
+
+def coverage(
+    known: World, effective: int, logs: int, seed: int, methods: Sequence[str] = ("reported",)
+) -> list[Coverage]:
+    """Intervals of each estimator on `logs` logs, those left out that are below the limits, or without any response."""
+    rows = round(effective * known.mean_squared_weight)
+    ends: dict[tuple[str, str], list[tuple[float, float]]] = {(n, m): [] for n in NAMES for m in methods}
+    for parts in samples(known, rows, logs, seed):
+        for name, one in parts.items():
+            for method in methods:
+                ends[name, method].append(METHODS[method](one))
+    return [_counted(name, method, np.array(found), known.truth) for (name, method), found in ends.items()]
+
+
+def samples(known: World, rows: int, logs: int, seed: int) -> Iterator[dict[str, Contributions]]:
+    """The contributions of every log with a response and an effective sample of at least the limit."""
+    for number in range(logs):
+        log, target = known.log(rows, np.random.default_rng([seed, number]))
+        if log.reward.max() == 0.0:
+            continue
+        seen = evidence(log, target, cross_fitted(log, seed=number, fit=ridge))
+        if diagnose(seen).effective_sample_size >= LEAST_EFFECTIVE_SAMPLE:
+            yield {name: contributions(ESTIMATORS[name], seen, 0.0) for name in NAMES}
+
+
+def _normal(parts: Contributions) -> tuple[float, float]:
+    each = by_unit(parts, parts.influences())
+    reach = 1.959964 * float(np.sqrt(each @ each)) / len(parts.omega)
+    return parts.value - reach, parts.value + reach
+
+
+METHODS = {
+    "reported": lambda parts: (skewed(parts).low, skewed(parts).high),
+    "normal": _normal,
+    "bootstrap": lambda parts: (lambda b: (b.low, b.high))(bootstrap(parts, resamples=500)),
+    "bernstein": lambda parts: (lambda b: (b.low, b.high))(bernstein(parts)),
+}
+
+
+def _counted(name: str, method: str, ends: np.ndarray, truth: float) -> Coverage:
+    if not len(ends):
+        return Coverage(name, method, 0, float("nan"), float("nan"), float("nan"), float("nan"))
+    too_low, too_high = float((ends[:, 1] < truth).mean()), float((ends[:, 0] > truth).mean())
+    width = float(np.median(ends[:, 1] - ends[:, 0]))
+    return Coverage(name, method, len(ends), 1.0 - too_low - too_high, too_low, too_high, width)
+
+
+def settings(money: bool) -> Iterator[tuple[float, float, int]]:
+    """(response rate, sharpness of the log, effective sample) of every row of the table."""
+    for sharpness in (0.0, 1.0, 2.0):
+        for rate in RATES if not money else (0.02, 0.1):
+            for effective in EFFECTIVE_SAMPLES if not money else (1_500, 6_000):
+                yield rate, sharpness, effective
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--logs", type=int, default=1_000)
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["reported", "normal", "bernstein"])
+    parser.add_argument("--money", action="store_true", help="rewards in money instead of 0 or 1")
+    options = parser.parse_args()
+    table = Table("rate", "largest w", "ESS", "rows", "logs", "method", *NAMES, title=f"coverage, {CONFIDENCE:.0%}")
+    console = Console(width=120)
+    for rate, sharpness, effective in settings(options.money):
+        known = world(rate, sharpness, 3, options.money)
+        found = coverage(known, effective, options.logs, 11, options.methods)
+        rows = round(effective * known.mean_squared_weight)
+        for method in options.methods:
+            row = [one for one in found if one.method == method]
+            shown = [_shown(one) for one in row]
+            head = (f"{rate:g}", f"{known.largest_weight:.1f}", f"{effective:,}", f"{rows:,}", f"{row[0].logs:,}")
+            table.add_row(*head, method, *shown)
+            print(*head, method, *shown, sep="  ", flush=True)
+    console.print(table)
+
+
+def _shown(one: Coverage) -> str:
+    return f"{one.covered:.3f} ({one.too_low:.3f} {one.too_high:.3f})"
+
+
+if __name__ == "__main__":
+    main()
