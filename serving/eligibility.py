@@ -85,6 +85,6 @@ def unconsented(action: Action, channel: Channel, consents: Mapping[str, str], n
 def ineligible(expressions: ActionExpressions, scope: Scope) -> Removal | None:
     """The first condition of the action that does not hold."""
     for kind, expression in expressions.conditions:
-        if not expression.holds(scope.cel):
+        if not expression.holds(scope):
             return Removal(Stage.ELIGIBILITY, kind, expression.seen(scope.values), expression.source)
     return None

@@ -182,15 +182,13 @@ def _scope(
 def _candidates(
     strategy: Strategy, removals: Sequence[Removal | None], scores: Scores, shares: np.ndarray
 ) -> Candidates:
-    reasons = [r for r in removals if r is not None]
-    places = {id(reason): place for place, reason in reversed(list(enumerate(reasons)))}
-    distinct = sorted(set(places.values()))
-    number = {place: n for n, place in enumerate(distinct)}
+    distinct = {id(r): r for r in removals if r is not None}
+    number = {key: n for n, key in enumerate(distinct)} | {id(None): -1}
     columns = {name: _packed(getattr(scores, name)) for name in SCORED}
     return Candidates(
         arms=strategy.keys,
-        removed=[-1 if r is None else number[places[id(r)]] for r in removals],
-        removals=[reasons[place] for place in distinct],
+        removed=[number[id(r)] for r in removals],
+        removals=list(distinct.values()),
         columns=columns | {"probability": _packed(shares)},
     )
 

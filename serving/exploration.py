@@ -33,6 +33,8 @@ class Survivors:
 
     def shares(self, explorer: Explorer, left: np.ndarray) -> np.ndarray:
         """(len(left),) probability of each of the rows left to be drawn next."""
+        if len(left) == len(self.values):
+            return explorer.probabilities(self.values, self.deviations, self.caps)
         caps = None if self.caps is None else self.caps[left]
         return explorer.probabilities(self.values[left], self.deviations[left], caps)
 

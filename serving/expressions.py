@@ -32,19 +32,13 @@ class Expression:
     names: tuple[str, ...]
     program: Any
 
-    def holds(self, scope: Any) -> bool:
+    def holds(self, scope: Scope) -> bool:
         """Whether the condition is true. A value it needs that is missing makes it false: unknown never qualifies."""
-        try:
-            return self.program.execute(scope) is True
-        except _CANNOT:
-            return False
+        return scope.result(self) is True
 
-    def amount(self, scope: Any) -> float | None:
+    def amount(self, scope: Scope) -> float | None:
         """The number it gives, or None where a value it needs is missing or the result is no finite number."""
-        try:
-            value = self.program.execute(scope)
-        except _CANNOT:
-            return None
+        value = scope.result(self)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return float(value) if abs(value) < float("inf") else None
@@ -131,16 +125,26 @@ def compile_catalogue(
 
 
 class Scope:
-    """The values one decision's expressions see. The conversion into CEL happens once for the whole catalogue."""
+    """The values one decision's expressions see. They are made CEL's once, and each expression is run once.
 
-    __slots__ = ("_cel", "values")
+    Actions share their conditions: the 20 of the benchmark have 3 different ones.
+    """
+
+    __slots__ = ("_cel", "_results", "values")
 
     def __init__(
         self, customer: Mapping[str, Scalar], context: Mapping[str, Scalar], score: Mapping[str, float]
     ) -> None:
         self.values: Mapping[str, Mapping[str, Scalar]] = {"customer": customer, "context": context, "score": score}
         self._cel = cel.Context({"customer": dict(customer), "context": dict(context), "score": dict(score)})
+        self._results: dict[str, Any] = {}
 
-    @property
-    def cel(self) -> Any:
-        return self._cel
+    def result(self, expression: Expression) -> Any:
+        """What an expression gives, None where a value it needs is missing, null or of another type."""
+        source = expression.source
+        if source not in self._results:
+            try:
+                self._results[source] = expression.program.execute(self._cel)
+            except _CANNOT:
+                self._results[source] = None
+        return self._results[source]

@@ -39,6 +39,7 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
         for action, channel in gates
     ]
     hours = [quiet.removal(c.id, a.action_class) if c.outbound else None for a, c in gates]
+    closed = [out or late for out, late in zip(consent, hours, strict=True)]
     suppressed = eligibility.suppressed(customer)
     over = contacts.removal if contacts.removals else None
     removals: list[Removal | None] = [None] * len(strategy.arms)
@@ -51,6 +52,10 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
         condition: Removal | None = None
         if None in [consent[gate_of[row]] for row in rows]:
             condition = eligibility.ineligible(strategy.compiled.expressions[action_id], scope)
+        if condition is None and over is None:
+            for row in rows:
+                removals[row] = closed[gate_of[row]]
+            continue
         for row in rows:
             gate = gate_of[row]
             removals[row] = consent[gate] or condition or (over(row) if over else None) or hours[gate]

@@ -59,6 +59,6 @@ def _values(strategy: Strategy, scope: Scope) -> np.ndarray:
         return strategy.values
     values = strategy.values.copy()
     for action_id, expression in strategy.valued_by_expression.items():
-        amount = expression.amount(scope.cel)
-        values[list(strategy.rows_of_action[action_id])] = np.nan if amount is None else amount
+        amount = expression.amount(scope)
+        values[strategy.valued_rows[action_id]] = np.nan if amount is None else amount
     return values

@@ -142,6 +142,11 @@ class Strategy:
         return {a: e.value for a, e in self.compiled.expressions.items() if e.value is not None}
 
     @cached_property
+    def valued_rows(self) -> Mapping[str, np.ndarray]:
+        """The rows of each of those."""
+        return {action: np.array(self.rows_of_action[action], dtype=np.intp) for action in self.valued_by_expression}
+
+    @cached_property
     def _propensity(self) -> ArmScorer:
         assert self.bundle is not None
         return self.bundle.for_arms(self.bundle.encoder.arm_matrix(self.arms, self.catalogue))

@@ -47,7 +47,7 @@ def test_names_inside_quotes_are_text() -> None:
 )
 def test_a_condition_holds_only_when_it_is_known_to(source: str, holds: bool) -> None:
     customer = scope(tenure_days=30.0, spend_90d=None, plan="gold")
-    assert compile_expression(source, NAMES).holds(customer.cel) is holds
+    assert compile_expression(source, NAMES).holds(customer) is holds
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_condition_holds_only_when_it_is_known_to(source: str, holds: bool) ->
     ],
 )
 def test_an_amount_is_a_finite_number_or_unknown(source: str, amount: float | None) -> None:
-    assert compile_expression(source, NAMES).amount(scope(spend_90d=None).cel) == amount
+    assert compile_expression(source, NAMES).amount(scope(spend_90d=None)) == amount
 
 
 def test_the_values_seen_are_told_in_words() -> None:
