@@ -40,10 +40,12 @@ def serve(
     import sys
 
     from features.home import prepare_home
+    from features.ledger import open_ledger
     from features.settings import load_settings
 
     settings = load_settings(home)
     prepare_home(settings)
+    open_ledger(settings.ledger).close()  # what is wrong with it is better said here than by every worker
     address = (host or settings.host, port or settings.port)
     _refuse_taken(*address)
     os.environ["SEGUE_HOME"] = str(settings.home)

@@ -21,6 +21,9 @@ _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "json_lines", ".ndjson":
 _GZIP = b"\x1f\x8b"
 _PARQUET_ROWS = 4_096
 _JSON_CHUNK = 1 << 16
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+#: How `surrogateescape` marks bytes that are not UTF-8.
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 
 
 class Row(NamedTuple):
@@ -140,6 +143,12 @@ class Source:
 
 
 def _header(cells: list[str]) -> list[str]:
+    """Raises ValueError for what is no text, or text of another encoding, without repeating it."""
+    names = "".join(cells)
+    if _CONTROL.search(names):
+        raise ValueError("its first line is not text; is it really this format?")
+    if _NOT_UTF_8.search(names):
+        raise ValueError("its first line is not UTF-8; save it in that encoding")
     return [cell.strip() for cell in cells]
 
 

@@ -11,6 +11,7 @@ from features.ledger.appender import Appender
 from features.ledger.bulk import Bulk
 from features.ledger.contacts import Contacts
 from features.ledger.decisions import Decisions
+from features.ledger.faults import told_plainly
 from features.ledger.gathering import Gathering
 from features.ledger.learning import Learning
 from features.ledger.past import Past
@@ -56,6 +57,7 @@ class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
             return connection.scalar(select(func.count()).select_from(t.metadata.tables[table])) or 0
 
 
+@told_plainly
 def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Ledger:
     """Opens the ledger at `url` and makes its tables where they are missing. For the options see `engine.create`."""
     engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside)

@@ -159,6 +159,19 @@ def test_formats_with_a_header_tell_their_columns(tmp_path: Path) -> None:
     assert Source(tmp_path / "p.parquet").columns() == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [(bytes(range(256)) * 9, "is not text"), (b"name,stra\xdfe\n1,2\n", "is not UTF-8")]
+)
+def test_a_file_that_is_no_text_is_refused_in_one_line_without_its_bytes(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = write(tmp_path / "p.csv", content)
+    with pytest.raises(MappingError, match=said) as caught:
+        Source(path).columns()
+    assert caught.value.message.isprintable()
+    assert said in reasons(path)[0][1]
+
+
 def test_progress_ends_at_the_size_of_the_file(tmp_path: Path) -> None:
     source = Source(write(tmp_path / "p.csv.gz", gzip.compress(b"a\n1\n")))
     assert source.position() == 0
