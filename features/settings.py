@@ -61,6 +61,10 @@ class Settings:
     new_arm_ramp: int = 0
     #: The share at which a new arm starts.
     new_arm_share: float = 0.05
+    #: After so many days a decision weighs half in what the policy has learned; 0 forgets never.
+    forgetting_days: float = 0.0
+    #: So long after its window a decision without an answer stays provisional: reports may come late.
+    late_days: float = 30.0
     #: How far ahead churn and conversion look; 0 chooses from the history at hand.
     horizon_days: int = 0
     #: How long the learner and the refresher sleep between rounds.
@@ -136,6 +140,8 @@ _RANGES = {
     "max_body_bytes": (1_024, 1 << 30),
     "holdout_share": (0.0, 1.0),
     "horizon_days": (0, 3_650),
+    "forgetting_days": (0.0, 36_500.0),
+    "late_days": (0.0, 36_500.0),
     "poll_seconds": (0.01, 3_600.0),
 }
 

@@ -15,7 +15,7 @@ from features.settings import Settings
 from features.store import FeatureStore
 from serving.refresh import kept_catalogue
 from training.bundle import champion
-from training.learner import learn_round
+from training.learner import Habits, learn_round
 
 log = logging.getLogger("segue.worker")
 
@@ -50,6 +50,7 @@ class Worker:
             self._catalogue(),
             None if folder is None else folder.name,
             now,
+            Habits(self._settings.forgetting_days, self._settings.late_days),
         )
         return Round(learned.snapshot.number, learned.finished, self._push(now), self._ledger.release_expired(now))
 

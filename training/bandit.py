@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-#: Fixed point of the sums: whole millionths, so that addition is exact in any order.
-UNIT = 1_000_000
+from features.rewards import UNIT as UNIT
+from training.statistics import Statistics
+
 #: The prior's weight in accepts: after this many expected accepts, data and model count the same.
 PRIOR_ACCEPTS = 2.0
 #: No response is certain: predictions stay inside this range.
@@ -39,9 +40,6 @@ class ArmStatistics:
             self.expected_units + other.expected_units,
         )
 
-    def __neg__(self) -> ArmStatistics:
-        return ArmStatistics(-self.count, -self.accepts_units, -self.expected_units)
-
     @property
     def ratio(self) -> float:
         """Posterior mean of true over predicted acceptance."""
@@ -60,12 +58,15 @@ _NEVER_TRIED = ArmStatistics()
 class PolicySnapshot:
     """Everything learned up to a position of the outcome log. Snapshots are numbered; 0 has learned nothing.
 
-    `bundle` is the bundle whose predictions are being corrected: another bundle starts afresh.
+    `bundle` is the bundle whose predictions are being corrected. `arms` weigh what was learned as of `day` (days since
+    1970), with the half-life `forgetting_days`, 0 for never: who replays a decision reads the very numbers it read.
     """
 
     number: int = 0
     bundle: str | None = None
     arms: Mapping[str, ArmStatistics] = field(default_factory=dict)
+    day: int = 0
+    forgetting_days: float = 0.0
 
     def ratio(self, arm_key: str) -> float:
         """By how much the model's prediction for an arm is to be multiplied; 1 for an arm never tried."""
@@ -91,16 +92,32 @@ class PolicySnapshot:
             arms[key] = arms.get(key, ArmStatistics()) + statistics
         return replace(self, number=self.number + 1, arms=arms)
 
+    @staticmethod
+    def of(number: int, bundle: str | None, statistics: Statistics, day: int, forgetting_days: float) -> PolicySnapshot:
+        """What serving needs of the statistics of a bundle."""
+        weighed = statistics.weighed(day, forgetting_days)
+        arms = {arm: ArmStatistics(*sums[:3]) for arm, sums in weighed.items()}
+        return PolicySnapshot(number, bundle, arms, day, forgetting_days)
+
     def correcting(self, bundle: str | None) -> PolicySnapshot:
         """What of it corrects the predictions of this bundle: nothing, where it was learned on another's."""
         return self if bundle is None or self.bundle in (None, bundle) else PolicySnapshot(self.number, bundle)
 
     def to_json(self) -> str:
         rows = {k: [s.count, s.accepts_units, s.expected_units] for k, s in sorted(self.arms.items())}
-        return msgspec.json.encode({"number": self.number, "bundle": self.bundle, "arms": rows}).decode()
+        content = {
+            "number": self.number,
+            "bundle": self.bundle,
+            "arms": rows,
+            "day": self.day,
+            "forgetting_days": self.forgetting_days,
+        }
+        return msgspec.json.encode(content).decode()
 
     @staticmethod
     def from_json(text: str) -> PolicySnapshot:
+        """Those of earlier versions too, which knew no days."""
         content: dict[str, Any] = msgspec.json.decode(text)
         arms = {key: ArmStatistics(*row) for key, row in content["arms"].items()}
-        return PolicySnapshot(content["number"], content["bundle"], arms)
+        forgetting_days = float(content.get("forgetting_days", 0.0))
+        return PolicySnapshot(content["number"], content["bundle"], arms, content.get("day", 0), forgetting_days)

@@ -17,6 +17,7 @@ from features.catalogue.values import (
     ContextWeight,
     Group,
     Intent,
+    Reward,
     Treatment,
 )
 from features.catalogue.writer import write_catalogue
@@ -34,6 +35,7 @@ __all__ = [
     "Group",
     "Intent",
     "QuietHours",
+    "Reward",
     "Treatment",
     "covers",
     "load_catalogue",

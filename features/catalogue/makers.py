@@ -8,6 +8,7 @@ from typing import Any
 
 from features.catalogue.entry import Entry, Wrong
 from features.catalogue.limit_makers import contact_rule, quiet_hours
+from features.catalogue.reward_makers import reward_keys, window_days
 from features.catalogue.values import REPORTS, Action, Channel, ContextWeight, Group, Intent, Treatment
 from features.domain import DO_NOTHING, ActionClass, OutcomeKind
 
@@ -44,6 +45,8 @@ def _channel(identifier: str, entry: Entry) -> Channel:
         entry.take("outbound", bool, True),
         entry.number("cost", 0.0, at_least=0.0),
         entry.choice("reports", REPORTS, "acceptances"),
+        entry.take("reports_display", bool, False),
+        entry.number("display_days", 3.0, at_least=0.0),
     )
 
 
@@ -61,7 +64,7 @@ def _action(identifier: str, entry: Entry) -> Action:
         cost=entry.number("cost", 0.0, at_least=0.0),
         lever=entry.number("lever", 0.0, at_least=-100.0),
         outcome=entry.choice("outcome", tuple(OutcomeKind), OutcomeKind.ACCEPTED),
-        window_days=entry.number("window_days", 7.0, at_least=1e-6),
+        window_days=window_days(entry, 7.0),
         starts_at=entry.time("starts_at"),
         ends_at=entry.time("ends_at"),
         eligible=entry.take("eligible", str, "") or None,
@@ -71,6 +74,7 @@ def _action(identifier: str, entry: Entry) -> Action:
         attributes=_attributes(entry),
         treatments=tuple(_treatment(one, entry) for one in entry.items("treatment", dict)),
         purpose=entry.take("purpose", str, "") or None,
+        **reward_keys(entry),
     )
     if action.starts_at is not None and action.ends_at is not None and action.starts_at >= action.ends_at:
         entry.wrong("ends_at", "the action ends before it starts")

@@ -138,6 +138,9 @@ class _Reader:
             yield "action", action.id, "group", action.group, "group"
             for treatment in action.treatments:
                 yield "action", action.id, "treatment.channel", treatment.channel, "channel"
+            for reward in action.rewards:
+                if reward.channel is not None:
+                    yield "action", action.id, "reward.channel", f"{action.id}@{reward.channel}", "arm"
         for rule in self.found["contact_policy"].values():
             if rule.of is not None and rule.scope != "all":
                 yield "contact_policy", rule.id, "of", rule.of, rule.scope

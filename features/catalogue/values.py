@@ -10,6 +10,7 @@ from features.catalogue.places import NO_PLACES, Fault, Places
 from features.domain import ActionClass, Arm, OutcomeKind, Scalar
 
 REPORTS = ("responses", "acceptances")
+REWARD_RULES = ("earliest", "sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,17 @@ class Channel:
 
     `outbound` channels contact (and need consent); the others answer a visit. `reports` says what silence means:
     a channel that reports `responses` tells every answer, a refusal or dismissal too; one that reports `acceptances`
-    tells only success, so that silence becomes a zero when the attribution window closes.
+    tells only success, so that silence becomes a zero when the attribution window closes. On one that `reports_display`
+    what was never displayed teaches nothing. A display starts the attribution window, at the latest `display_days`
+    after the decision.
     """
 
     id: str
     outbound: bool = True
     cost: float = 0.0
     reports: str = "acceptances"
+    reports_display: bool = False
+    display_days: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,28 @@ class Treatment:
 
 
 @dataclass(frozen=True, slots=True)
+class Reward:
+    """What an outcome of an action earns, on `channel` or, when that is None, on every channel without its own.
+
+    `value` is money, None for the amount that the outcome reports or else the action's value; `window_days` None for
+    the action's own window.
+    """
+
+    outcome: str
+    value: float | None = None
+    window_days: float | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """Something the business can propose or do.
 
     `value` is money for a success, a number or a CEL expression; `lever` is in percent (55 gives the factor 1.55);
     `outcome` is the kind that counts as success; `eligible`, `applicable`, `suitable` are CEL conditions; `purpose` is
-    what the customer consents to, None for the class's own name.
+    what the customer consents to, None for the class's own name. `rewards` say what other outcomes earn, or the same in
+    another window or on a channel; by `reward_rule` the earliest counts or all add up; nothing heard earns
+    `default_reward`.
     """
 
     id: str
@@ -63,6 +84,9 @@ class Action:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     treatments: tuple[Treatment, ...] = ()
     purpose: str | None = None
+    rewards: tuple[Reward, ...] = ()
+    reward_rule: str = "earliest"
+    default_reward: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def _table(section: str, values: dict[str, Any]) -> str:
 
 
 def _channel(channel: Channel) -> dict[str, Any]:
-    return {"id": channel.id, "outbound": channel.outbound, "cost": channel.cost, "reports": channel.reports}
+    table = {"id": channel.id, "outbound": channel.outbound, "cost": channel.cost, "reports": channel.reports}
+    return table | ({"reports_display": True, "display_days": channel.display_days} if channel.reports_display else {})
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -87,8 +89,12 @@ def _action(action: Action) -> dict[str, Any]:
         "suitable": action.suitable,
         "placements": list(action.placements),
         "attributes": {name: value for name, value in action.attributes.items() if value is not None},
+        "reward_rule": action.reward_rule if action.reward_rule != "earliest" else None,
+        "default_reward": action.default_reward,
     }
     table |= {key: value for key, value in optional.items() if value}
     treatments = [{"channel": t.channel, "content": t.content, "cost": t.cost} for t in action.treatments]
+    rewards = [{k: v for k, v in asdict(one).items() if v is not None} for one in action.rewards]
+    table |= {"reward": rewards} if rewards else {}
     table["treatment"] = [{key: value for key, value in one.items() if value} for one in treatments]
     return table

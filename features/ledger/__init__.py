@@ -2,6 +2,7 @@
 
 from features.ledger.arrow import read_arrow
 from features.ledger.bulk import ToAppend
+from features.ledger.learning import RewardRow
 from features.ledger.past import DrawnItem, LiveRecord
 from features.ledger.records import (
     Appended,
@@ -24,6 +25,7 @@ __all__ = [
     "LearnableItem",
     "Ledger",
     "LiveRecord",
+    "RewardRow",
     "StoredAnswer",
     "StoredDecision",
     "Suppression",

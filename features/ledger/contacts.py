@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, tuple_, update
 
 from features.domain import Outcome, OutcomeKind
 from features.errors import NotFound
@@ -29,17 +29,19 @@ class Contacts:
     def mark_shown(self, decision_id: str, rank: int, shown_at: int) -> None:
         """The item was displayed or delivered: its reservation is committed. Raises NotFound; twice changes nothing.
 
-        A contact made after its slot expired counts all the same.
+        A contact made after its slot expired counts all the same. Of several times the first counts, in whatever order
+        they are told; it moves the window of the item, so a learner that has judged it has to look again.
         """
         i = t.decision_items.c
         with database.writing(self._engine) as connection:
-            changed = connection.execute(
-                update(t.decision_items)
-                .where(i.decision_id == decision_id, i.rank == rank)
-                .values(shown_at=func.coalesce(i.shown_at, shown_at))
-            )
-            if changed.rowcount != 1:
+            query = select(i.shown_at, i.reward_state).where(i.decision_id == decision_id, i.rank == rank)
+            found = connection.execute(query.with_for_update()).first()
+            if found is None:
                 raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
+            if found.shown_at is None or shown_at < found.shown_at:
+                judged = found.reward_state in ("provisional", "final")
+                change = update(t.decision_items).where(i.decision_id == decision_id, i.rank == rank)
+                connection.execute(change.values(shown_at=shown_at, **({"due_at": shown_at} if judged else {})))
             _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "released"))
 
     def release_slot(self, decision_id: str, rank: int) -> bool:

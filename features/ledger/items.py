@@ -45,6 +45,9 @@ def _item(row: Any, outcomes: list[Outcome]) -> LearnableItem:
         bundle=row.bundle,
         reward_state=row.reward_state,
         reward_units=row.reward_units,
+        success_units=row.success_units,
+        shown_at=row.shown_at,
+        due_at=row.due_at,
         # In the order they happened, whatever the order they came in.
         outcomes=tuple(sorted(outcomes, key=lambda outcome: (outcome.occurred_at, outcome.outcome_id))),
     )

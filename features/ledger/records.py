@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from features.domain import Arm, Customer, Decision, Event, Item, Outcome
+from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class LearnableItem:
-    """One answered item, all that was heard about it, and what the policy has learned from it (`reward_units`)."""
+    """One answered item, all that was heard about it, and what was made of that so far: see `features.rewards`."""
 
     decision_id: str
     rank: int
@@ -112,7 +112,14 @@ class LearnableItem:
     #: The bundle whose prediction `p_model` is.
     bundle: str | None
     reward_state: str
+    #: Money, in millionths.
     reward_units: int
+    #: What the policy has learned from it, success in millionths; None while it has learned nothing.
+    success_units: int | None
+    #: When it was displayed or delivered, where that was reported.
+    shown_at: int | None
+    #: When the learner looks at it again though nothing more is heard.
+    due_at: int | None
     outcomes: tuple[Outcome, ...]
 
 
@@ -208,7 +215,9 @@ def item_rows(decision: Decision, reward_state: str) -> list[dict[str, Any]]:
             "closes_at": item.closes_at,
             "bundle": decision.versions.bundle,
             "shown_at": None,
-            "reward_state": reward_state,
+            # Doing nothing earns nothing, and nobody waits for more.
+            "reward_state": "final" if (idle := item.arm == DO_NOTHING) and reward_state == "open" else reward_state,
+            "due_at": item.closes_at if reward_state == "open" and not idle else None,
         }
         for item in decision.items
     ]

@@ -16,6 +16,7 @@ from features.ledger.gathering import Gathering
 from features.ledger.learning import Learning
 from features.ledger.past import Past
 from features.ledger.path import DecisionPath
+from features.ledger.schema import prepare
 
 
 class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
@@ -59,7 +60,11 @@ class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
 
 @told_plainly
 def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Ledger:
-    """Opens the ledger at `url` and makes its tables where they are missing. For the options see `engine.create`."""
+    """Opens the ledger at `url` and makes or updates its tables, see `schema`. For the options see `engine.create`."""
     engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside)
-    t.metadata.create_all(engine)
+    try:
+        prepare(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return Ledger(engine, url, gather=power_safe)

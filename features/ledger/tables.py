@@ -93,16 +93,21 @@ decision_items = Table(
     Column("closes_at", BigInteger, nullable=False),
     Column("bundle", String(64)),
     Column("shown_at", BigInteger),
-    # open: window not closed and nothing final heard; final: learned from; imported: never learned from online.
+    # open, provisional or final (`features.rewards`); imported: never learned from online.
     Column("reward_state", String(16), nullable=False),
+    # Money, in millionths.
     Column("reward_units", BigInteger, nullable=False, server_default="0"),
+    # What the policy has learned from it: success in millionths; NULL while it has learned nothing.
+    Column("success_units", BigInteger),
+    # When the learner looks at it again though nothing more is heard; NULL for never.
+    Column("due_at", BigInteger),
     Index("items_of_customer", "customer_id", "decided_at"),
 )
 Index(
-    "items_open",
-    decision_items.c.closes_at,
-    sqlite_where=decision_items.c.reward_state == "open",
-    postgresql_where=decision_items.c.reward_state == "open",
+    "items_due",
+    decision_items.c.due_at,
+    sqlite_where=decision_items.c.due_at.is_not(None),
+    postgresql_where=decision_items.c.due_at.is_not(None),
 )
 
 outcomes = Table(
@@ -140,6 +145,17 @@ reservations = Table(
     Index("reservations_of_customer", "customer_id", "reserved_at"),
 )
 
+#: What was learned on each bundle's predictions, arm by arm and day by day: whole numbers as a JSON array, which add.
+policy_statistics = Table(
+    "policy_statistics",
+    metadata,
+    Column("bundle", String(64), primary_key=True),
+    Column("arm", String(MAX_ID_LENGTH + 65), primary_key=True),
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("sums", Text, nullable=False),
+)
+
+#: What of the statistics serving needs, weighed as of one day, numbered; decisions name the number.
 policy_snapshots = Table(
     "policy_snapshots",
     metadata,
@@ -164,3 +180,6 @@ notes = Table(
     Column("name", String(200), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+#: One row: which of `features.ledger.schema` the tables are.
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))

@@ -13,7 +13,7 @@ import pytest
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.errors import Conflict, ContactTaken, NotFound
-from features.ledger import Appended, ContactSlot, Heard, Ledger, Suppression, open_ledger, read_arrow
+from features.ledger import Appended, ContactSlot, Heard, Ledger, RewardRow, Suppression, open_ledger, read_arrow
 
 NOW = 1_790_000_000_000_000
 MAIL = Arm("offer", "email")
@@ -290,7 +290,7 @@ def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: 
     position, items = ledger.learnable_after(0, 10)
     assert position > 0
     assert items == []
-    assert ledger.matured(NOW + 100 * DAY, 10) == []
+    assert ledger.due(NOW + 100 * DAY, 10) == []
     assert ledger.count("reservations") == 0
 
 
@@ -487,38 +487,92 @@ def test_the_log_of_outcomes_is_read_in_steps_without_gaps(known: Ledger) -> Non
     assert heard == [["d0", "d1"], ["d2", "d3"], ["d4"]]
 
 
-def test_items_mature_when_their_window_closes_oldest_first(known: Ledger) -> None:
+def test_items_are_due_when_their_window_closes_oldest_first(known: Ledger) -> None:
     for n, days in enumerate([3, 1, 2]):
         append(known, decision(f"d{n}", items=[item(closes_at=NOW + days * DAY)]), version=n)
-    assert [i.decision_id for i in known.matured(NOW + 2 * DAY, 10)] == ["d1", "d2"]
-    assert [i.decision_id for i in known.matured(NOW + 9 * DAY, 1)] == ["d1"]
-    assert known.matured(NOW, 10) == []
+    assert [i.decision_id for i in known.due(NOW + 2 * DAY, 10)] == ["d1", "d2"]
+    assert [i.decision_id for i in known.due(NOW + 9 * DAY, 1)] == ["d1"]
+    assert known.due(NOW, 10) == []
 
 
-def test_a_round_of_learning_is_saved_with_its_rewards(known: Ledger) -> None:
+def test_doing_nothing_is_final_from_the_start(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(DO_NOTHING)]))
+    assert known.decision("d1").items[0].reward_state == "final"
+    assert known.due(NOW + 100 * DAY, 10) == []
+
+
+def row(name: str, state: str, units: int = 0, success: int | None = None, due: int | None = None) -> RewardRow:
+    return RewardRow(name, 1, state, units, success, due, None)
+
+
+def rewards(ledger: Ledger) -> list[tuple[Any, ...]]:
+    columns = "decision_id, reward_state, reward_units, success_units, due_at"
+    return [
+        tuple(one.values())
+        for one in read_arrow(ledger.url, f"SELECT {columns} FROM decision_items ORDER BY decision_id").to_pylist()
+    ]
+
+
+def test_a_round_of_learning_is_saved_whole(known: Ledger) -> None:
     assert known.policy_snapshot() is None
-    append(known, decision("d1"))
-    known.save_learning(1, position=7, state="{}", now=NOW, rewards=[("d1", 1, "final", 3_000_000)])
+    for n in range(3):
+        append(known, decision(f"d{n}"), version=n)
+    first = {("offer@email", 20_000): (1, 2, 3), ("offer@email", 20_001): (9, 9, 9)}
+    told = [row("d0", "final", 3_000_000, 1_000_000), row("d2", "provisional", -7, 0, NOW + DAY)]
+    known.save_learning(1, position=7, state="{}", now=NOW, rewards=told, statistics={"b": first})
     assert known.policy_snapshot() == (1, 7, "{}")
-    learned = known.decision("d1").items[0]
-    assert (learned.reward_state, learned.reward_units) == ("final", 3_000_000)
-    assert known.matured(NOW + 100 * DAY, 10) == []
+    assert rewards(known) == [
+        ("d0", "final", 3_000_000, 1_000_000, None),
+        ("d1", "open", 0, None, NOW + 7 * DAY),
+        ("d2", "provisional", -7, 0, NOW + DAY),
+    ]
+    known.save_learning(2, position=8, state="{}", now=NOW, statistics={"b": {("offer@email", 20_000): (-4, 10**30)}})
+    assert known.policy_statistics(["b", "c"]) == {
+        "b": {("offer@email", 20_000): (-4, 10**30), ("offer@email", 20_001): (9, 9, 9)},
+        "c": {},
+    }
 
 
-def test_a_second_learner_is_refused_and_its_rewards_are_not_kept(known: Ledger) -> None:
+def test_a_second_learner_is_refused_and_nothing_of_it_is_kept(known: Ledger) -> None:
     append(known, decision("d1"))
-    known.save_learning(1, position=7, state="a", now=NOW, rewards=[])
+    known.save_learning(1, position=7, state="a", now=NOW)
     with pytest.raises(Conflict):
-        known.save_learning(1, position=8, state="b", now=NOW, rewards=[("d1", 1, "final", 5)])
+        known.save_learning(
+            1, position=8, state="b", now=NOW, rewards=[row("d1", "final", 5)], statistics={"b": {("a@b", 1): (1,)}}
+        )
     assert known.policy_snapshot() == (1, 7, "a")
     assert known.decision("d1").items[0].reward_units == 0
+    assert known.policy_statistics(["b"]) == {"b": {}}
 
 
 def test_a_late_outcome_makes_a_final_item_learnable_again(known: Ledger) -> None:
     append(known, decision("d1"))
-    known.save_learning(1, position=0, state="", now=NOW, rewards=[("d1", 1, "final", 0)])
+    known.save_learning(1, position=0, state="", now=NOW, rewards=[row("d1", "final")])
     known.append_outcomes([outcome(1)], NOW)
     assert [i.reward_state for i in known.learnable_after(0, 10)[1]] == ["final"]
+
+
+def test_a_display_told_after_an_item_was_judged_makes_it_due(known: Ledger) -> None:
+    append(known, decision("d1"))
+    append(known, decision("d2"), version=1)
+    known.save_learning(1, position=0, state="", now=NOW, rewards=[row("d1", "final")])
+    known.mark_shown("d1", 1, NOW + 5)
+    known.mark_shown("d2", 1, NOW + 5)
+    assert [(i.decision_id, i.shown_at) for i in known.due(NOW + 5, 10)] == [("d1", NOW + 5)]
+
+
+def test_of_displays_told_in_any_order_the_first_counts(known: Ledger) -> None:
+    append(known, decision("d1"))
+    for at in (9, 5, 7):
+        known.mark_shown("d1", 1, NOW + at)
+    assert known.decision("d1").items[0].shown_at == NOW + 5
+
+
+def test_a_display_told_while_the_learner_thinks_keeps_the_item_due(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(closes_at=NOW + DAY)]))
+    known.mark_shown("d1", 1, NOW + 5)
+    known.save_learning(1, position=0, state="", now=NOW, rewards=[row("d1", "final")])  # of what it was before
+    assert [i.decision_id for i in known.due(NOW + DAY, 10)] == ["d1"]
 
 
 def test_a_reader_skips_no_position_while_writers_are_at_work(ledger: Ledger) -> None:

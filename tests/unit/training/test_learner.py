@@ -1,7 +1,8 @@
-"""Each decision is learned from exactly once, when it is final, and a late success repairs what was learned."""
+"""What is learned is what the ledger says, whatever came first, twice, late, or in which portions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
@@ -11,97 +12,162 @@ from features.catalogue import Action, Catalogue, Channel, Treatment
 from features.clock import DAY
 from features.domain import Arm, Outcome
 from features.ledger import LearnableItem
-from training.bandit import UNIT, ArmStatistics, PolicySnapshot
-from training.learner import learn, reward
+from features.rewards import UNIT, RewardRules
+from training.bandit import ArmStatistics, PolicySnapshot
+from training.learner import Lesson, learn
+from training.statistics import Statistics
 
-CATALOGUE = Catalogue(
-    "v",
-    {"web": Channel("web", False, 0.0, "responses"), "email": Channel("email")},
-    ("g",),
-    {"offer": Action("offer", "g", treatments=(Treatment("web"), Treatment("email")))},
-    (),
+RULES = RewardRules(
+    Catalogue(
+        "v",
+        {"web": Channel("web", False, 0.0, "responses", reports_display=True), "email": Channel("email")},
+        ("g",),
+        {"offer": Action("offer", "g", treatments=(Treatment("web"), Treatment("email")))},
+        (),
+    )
 )
 CLOSES = 7 * DAY
+LATE = 30 * DAY
 
 
-def item(channel: str = "web", *kinds: tuple[str, int], state: str = "open", units: int = 0, number: int = 1):
-    outcomes = tuple(Outcome(f"o{i}", f"d{number}", "c", "offer", kind, at) for i, (kind, at) in enumerate(kinds))
+def item(channel: str = "web", *told: tuple[str, int], number: int = 1, at: int = 0) -> LearnableItem:
+    outcomes = [Outcome(f"o{i}", f"d{number}", "c", "offer", kind, at + t) for i, (kind, t) in enumerate(told)]
     return LearnableItem(
-        f"d{number}", 1, "c", Arm("offer", channel), 0.25, 0.25, 10.0, 0, CLOSES, "b", state, units, outcomes
-    )
+        f"d{number}", 1, "c", Arm("offer", channel), 0.25, 0.25, 10.0, at, at + CLOSES, "b", "open", 0, None, None,
+        at + CLOSES, tuple(sorted(outcomes, key=lambda o: (o.occurred_at, o.outcome_id))),
+    )  # fmt: skip
 
 
-def test_a_channel_that_reports_every_response_is_learned_from_at_once() -> None:
-    assert reward(item("web", ("accepted", 5)), CATALOGUE, now=10) == ("final", UNIT)
-    assert reward(item("web", ("ignored", 5)), CATALOGUE, now=10) == ("final", 0)
+def as_kept(items: Sequence[LearnableItem], lesson: Lesson) -> list[LearnableItem]:
+    """The items as the ledger has them after a lesson."""
+    kept = {(r.decision_id, r.rank): r for r in lesson.rewards}
+    found = []
+    for one in items:
+        row = kept.get((one.decision_id, one.rank))
+        found.append(one if row is None else replace(one, **row._asdict()))
+    return found
 
 
-def test_a_channel_that_reports_successes_only_is_learned_from_when_the_window_closes() -> None:
-    early = item("email", ("accepted", 5))
-    assert reward(early, CATALOGUE, now=CLOSES - 1) == ("open", 0)
-    assert reward(early, CATALOGUE, now=CLOSES) == ("final", UNIT)
+def total(*lessons: Lesson) -> dict[str, Statistics]:
+    found: dict[str, Statistics] = {}
+    for lesson in lessons:
+        for bundle, more in lesson.changes.items():
+            found[bundle] = found.get(bundle, Statistics()) + more
+    return found
 
 
-def test_an_open_window_is_not_a_zero() -> None:
-    assert reward(item("email"), CATALOGUE, now=CLOSES - 1) == ("open", 0)
-    assert reward(item("email"), CATALOGUE, now=CLOSES) == ("final", 0)
-
-
-def test_a_success_after_the_window_does_not_count() -> None:
-    assert reward(item("email", ("accepted", CLOSES + 1)), CATALOGUE, now=CLOSES + 5) == ("final", 0)
-
-
-def test_seeing_is_neither_a_success_nor_a_refusal() -> None:
-    assert reward(item("web", ("seen", 5)), CATALOGUE, now=10) == ("open", 0)
+def test_an_item_adds_once_its_success_and_what_was_predicted_on_the_day_of_its_decision() -> None:
+    lesson = learn([item("web", ("accepted", 5), at=3 * DAY + 9)], RULES, 4 * DAY, LATE)
+    assert total(lesson) == {"b": Statistics({("offer@web", 3): (1, UNIT, UNIT // 4)})}
+    assert [r[:5] for r in lesson.rewards] == [("d1", 1, "provisional", 10 * UNIT, UNIT)]
 
 
 def test_a_late_success_repairs_the_zero_exactly() -> None:
-    start = PolicySnapshot(0, "b")
-    zero, rewards = learn(start, [item("email")], CATALOGUE, now=CLOSES)
-    assert rewards == [("d1", 1, "final", 0)]
-    late = item("email", ("accepted", 5), state="final", units=0)
-    repaired, again = learn(zero, [late], CATALOGUE, now=CLOSES + DAY)
-    straight, _ = learn(start, [item("email", ("accepted", 5))], CATALOGUE, now=CLOSES + DAY)
-    assert repaired.arms == straight.arms == {"offer@email": ArmStatistics(1, UNIT, UNIT // 4)}
-    assert again == [("d1", 1, "final", UNIT)]
+    quiet = [item("email")]
+    zero = learn(quiet, RULES, CLOSES, LATE)
+    assert total(zero) == {"b": Statistics({("offer@email", 0): (1, 0, UNIT // 4)})}
+    late = replace(as_kept(quiet, zero)[0], outcomes=item("email", ("accepted", 5)).outcomes)
+    repaired = learn([late], RULES, CLOSES + DAY, LATE)
+    straight = learn([item("email", ("accepted", 5))], RULES, CLOSES + DAY, LATE)
+    assert total(zero, repaired) == total(straight)
+    assert repaired.rewards == straight.rewards
+
+
+def test_a_contact_that_turns_out_to_have_failed_is_taken_back() -> None:
+    quiet = [item("email")]
+    zero = learn(quiet, RULES, CLOSES, LATE)
+    failed = replace(as_kept(quiet, zero)[0], outcomes=item("email", ("failed", 5)).outcomes)
+    assert total(zero, learn([failed], RULES, CLOSES + DAY, LATE)) == {"b": Statistics()}
 
 
 def test_hearing_the_same_again_teaches_nothing() -> None:
-    once, _ = learn(PolicySnapshot(0, "b"), [item("web", ("accepted", 5))], CATALOGUE, now=10)
-    done = item("web", ("accepted", 5), state="final", units=UNIT)
-    twice, rewards = learn(once, [done], CATALOGUE, now=20)
-    assert rewards == []
-    assert twice.arms == once.arms
+    told = [item("web", ("accepted", 5)), item("email", number=2)]
+    once = learn(told, RULES, CLOSES, LATE)
+    again = learn(as_kept(told, once), RULES, CLOSES + 1, LATE)
+    assert (again.rewards, dict(again.changes)) == ([], {})
 
 
-def test_decisions_of_another_bundle_do_not_correct_this_one() -> None:
-    other = replace(item("web", ("accepted", 5)), bundle="older")
-    learned, rewards = learn(PolicySnapshot(0, "b"), [other], CATALOGUE, now=10)
-    assert learned.arms == {}
-    assert rewards == [("d1", 1, "final", UNIT)]
+def test_what_was_decided_by_another_bundle_is_kept_for_that_one() -> None:
+    told = [item("web", ("accepted", 5)), replace(item("web", ("accepted", 5), number=2), bundle="older")]
+    one = Statistics({("offer@web", 0): (1, UNIT, UNIT // 4)})
+    assert total(learn(told, RULES, 10, LATE)) == {"b": one, "older": one}
 
 
-heard = st.lists(st.tuples(st.sampled_from(["web", "email"]), st.booleans()), min_size=1, max_size=30)
+def test_a_decision_without_a_prediction_has_a_reward_and_teaches_nothing() -> None:
+    lesson = learn([replace(item("web", ("accepted", 5)), p_model=None)], RULES, 10, LATE)
+    assert len(lesson.rewards) == 1
+    assert total(lesson) == {}
 
 
-@given(heard, st.randoms(use_true_random=False), st.integers(1, 5))
-def test_any_order_and_any_batches_give_the_same_policy(rows: list, random, size: int) -> None:
-    items = [item(channel, ("accepted" if yes else "ignored", 5), number=n) for n, (channel, yes) in enumerate(rows)]
-    start = PolicySnapshot(0, "b")
-    whole, _ = learn(start, items, CATALOGUE, now=CLOSES)
-    mixed = random.sample(items, len(items))
-    parts = start
-    for at in range(0, len(mixed), size):
-        parts, _ = learn(parts, mixed[at : at + size], CATALOGUE, now=CLOSES)
-    assert parts.arms == whole.arms
+def test_what_was_decided_without_a_model_is_learned_apart() -> None:
+    lesson = learn([replace(item("web", ("accepted", 5)), bundle=None)], RULES, 10, LATE)
+    assert set(total(lesson)) == {""}
+
+
+stories = st.lists(
+    st.tuples(
+        st.sampled_from(["web", "email"]),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["accepted", "ignored", "seen", "clicked", "failed", "converted"]),
+                st.integers(0, 12 * DAY),
+            ),
+            max_size=4,
+        ),
+        st.integers(0, 20 * DAY),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(stories, st.randoms(use_true_random=False), st.integers(1, 5))
+def test_any_order_duplication_and_portions_give_the_same_rewards_and_statistics(rows: list, rng, size: int) -> None:
+    whole = [item(channel, *told, number=n, at=at) for n, (channel, told, at) in enumerate(rows)]
+    end = 60 * DAY
+    straight = learn(whole, RULES, end, LATE)
+    kept = {one.decision_id: replace(one, outcomes=()) for one in whole}
+    reports = [(one.decision_id, outcome) for one in whole for outcome in one.outcomes] * 2
+    rng.shuffle(reports)
+    lessons, now = [], 0
+    for at in range(0, len(reports), size):
+        for name, outcome in reports[at : at + size]:
+            known = {outcome, *kept[name].outcomes}
+            outcomes = tuple(sorted(known, key=lambda o: (o.occurred_at, o.outcome_id)))
+            kept[name] = replace(kept[name], outcomes=outcomes)
+        now = rng.randint(now, end)
+        some = rng.sample(list(kept.values()), rng.randint(0, len(kept)))
+        lessons.append(learn(some, RULES, now, LATE))
+        kept |= {one.decision_id: one for one in as_kept(some, lessons[-1])}
+    full = [replace(kept[one.decision_id], outcomes=one.outcomes) for one in whole]
+    lessons.append(learn(full, RULES, end, LATE))
+    assert as_kept(full, lessons[-1]) == as_kept(whole, straight)
+    assert total(*lessons).get("b", Statistics()) == total(straight).get("b", Statistics())
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_survives_its_json() -> None:
-    snapshot = PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT)})
+    snapshot = PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT)}, 20_000, 30.0)
     assert PolicySnapshot.from_json(snapshot.to_json()) == snapshot
+
+
+def test_a_snapshot_of_the_first_version_is_still_read() -> None:
+    old = '{"number":7,"bundle":"b","arms":{"offer@web":[3,1000000,2000000]}}'
+    assert PolicySnapshot.from_json(old) == PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT)})
 
 
 def test_an_untried_arm_keeps_the_model_and_a_tried_one_follows_the_data() -> None:
     snapshot = PolicySnapshot(1, "b", {"loved": ArmStatistics(1000, 100 * UNIT, 50 * UNIT)})
     assert snapshot.ratio("new") == 1.0
     assert snapshot.ratio("loved") == 102 / 52
+
+
+def test_what_is_forgotten_draws_an_arm_back_to_the_model() -> None:
+    learned = Statistics({("offer@web", 0): (1000, 100 * UNIT, 50 * UNIT)})
+    ratios = [PolicySnapshot.of(1, "b", learned, day, 10.0).ratio("offer@web") for day in (0, 20, 100, 2_000)]
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[0] == 102 / 52
+    assert ratios[1] == 27 / 14.5  # a quarter of it
+    assert ratios[-1] == 1.0

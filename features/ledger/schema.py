@@ -1,0 +1,73 @@
+"""Which tables a ledger has, and how an older one becomes the present one: forward only, in order, each step once.
+
+A ledger from before versions were counted is of version 1. To change tables: change `tables.py`, add the statements
+that do the same to an existing ledger to `MIGRATIONS`, and test both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, func, inspect, select, text, update
+
+from features.errors import NotReady
+from features.ledger import engine as database
+from features.ledger import tables as t
+
+#: Version -> statements that make it from the one before. They run on SQLite and on PostgreSQL.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    # Rewards in money beside successes; windows from display; statistics by day. All live items are looked at again.
+    2: (
+        "ALTER TABLE decision_items ADD COLUMN success_units BIGINT",
+        "ALTER TABLE decision_items ADD COLUMN due_at BIGINT",
+        "DROP INDEX IF EXISTS items_open",
+        "CREATE INDEX items_due ON decision_items (due_at) WHERE due_at IS NOT NULL",
+        "UPDATE decision_items SET reward_state = 'open', reward_units = 0, due_at = decided_at"
+        " WHERE reward_state <> 'imported' AND action <> 'do_nothing'",
+        "UPDATE decision_items SET reward_state = 'final', reward_units = 0"
+        " WHERE reward_state <> 'imported' AND action = 'do_nothing'",
+    ),
+}
+LATEST = max(MIGRATIONS)
+#: Key of the advisory lock of whoever makes or changes tables (PostgreSQL).
+SCHEMA_LOCK = 0x5E60F
+
+
+def prepare(engine: Engine) -> None:
+    """Makes the tables of a new ledger, brings an old one up to date. Several processes may do so at once.
+
+    Raises NotReady for a ledger of a newer version than this one knows.
+    """
+    if _version(engine) == LATEST:
+        return
+    with database.writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+        found = _stored(connection)
+        if found is not None:
+            _migrate(connection, found)
+        t.metadata.create_all(connection)
+        kept = update(t.schema_version).values(version=LATEST)
+        if connection.execute(kept).rowcount == 0:
+            connection.execute(t.schema_version.insert(), {"version": LATEST})
+
+
+def _version(engine: Engine) -> int | None:
+    with database.reading(engine) as connection:
+        return _stored(connection)
+
+
+def _stored(connection: Connection) -> int | None:
+    """The version of the tables that are there; None where there are none."""
+    there = inspect(connection).get_table_names()
+    if t.schema_version.name in there:
+        return connection.scalar(select(func.max(t.schema_version.c.version))) or 1
+    return 1 if t.decision_items.name in there else None
+
+
+def _migrate(connection: Connection, found: int) -> None:
+    if found > LATEST:
+        raise NotReady(
+            f"this ledger is of version {found}, written by a newer Segue; update this one, it knows {LATEST}"
+        )
+    for version in range(found + 1, LATEST + 1):
+        for statement in MIGRATIONS[version]:
+            connection.execute(text(statement))
