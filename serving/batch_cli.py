@@ -30,7 +30,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     from serving.wiring import calm_garbage, end_calm, features_opener
 
     prepare_home(settings)
-    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe)
+    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
     counts: Counter[tuple[str, str]] = Counter()
     request = BatchRequest(run or f"batch-{uuid.uuid4()}", channels, record)
     start = time.perf_counter()

@@ -21,6 +21,8 @@ from serving.request import Inputs, Knowledge, Request
 from serving.scoring import SCORED, Scores, score
 from serving.strategy import Strategy
 
+#: Columns of a record that are often one number for all arms.
+SAME_FOR_MANY = frozenset({"context_weight", "lever", "contact_cost"})
 #: How long an answer may be carried out: a message within a day, a visit within the hour.
 OUTBOUND_EXPIRY = DAY
 VISIT_EXPIRY = HOUR
@@ -184,19 +186,20 @@ def _candidates(
 ) -> Candidates:
     distinct = {id(r): r for r in removals if r is not None}
     number = {key: n for n, key in enumerate(distinct)} | {id(None): -1}
-    columns = {name: _packed(getattr(scores, name)) for name in SCORED}
+    columns = {name: _packed(getattr(scores, name), name in SAME_FOR_MANY) for name in SCORED}
     return Candidates(
         arms=strategy.keys,
         removed=[number[id(r)] for r in removals],
         removals=list(distinct.values()),
-        columns=columns | {"probability": _packed(shares)},
+        columns=columns | {"probability": _packed(shares, False)},
     )
 
 
-def _packed(column: np.ndarray) -> bytes | float:
+def _packed(column: np.ndarray, may_be_one: bool) -> bytes | float:
     """A column as `Candidates` keeps it."""
-    first = column[0]
-    return float(first) if (column == first).all() else column.astype("<f8", copy=False).tobytes()
+    if may_be_one and (column == column[0]).all():
+        return float(column[0])
+    return column.astype("<f8", copy=False).tobytes()
 
 
 def _nothing(probability: float, now: int) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from features.domain import Customer, Scalar
 from features.ledger import ContactSlot, Heard
@@ -57,6 +57,12 @@ class Inputs:
 
     @staticmethod
     def of(request: Request, knowledge: Knowledge, layers: Sequence[Layer], salt: str) -> Inputs:
-        customer = knowledge.customer
-        seen = None if customer is None else replace(customer, attributes={})
-        return Inputs(request.limit, salt, tuple(layers), replace(knowledge, customer=seen, features={}))
+        customer, known = knowledge.customer, knowledge
+        # Spelled out: `dataclasses.replace` takes four times as long.
+        seen = customer and Customer(
+            customer.customer_id, customer.created_at, customer.zone, customer.consents, {}, customer.suppressed
+        )
+        without = Knowledge(
+            seen, {}, known.fallback_reason, known.slots, known.contact_version, known.out_of_time, known.heard
+        )
+        return Inputs(request.limit, salt, tuple(layers), without)

@@ -46,7 +46,7 @@ def batch_seconds(home: Path) -> BatchSeconds:
         copy = folder / "home"
         shutil.copytree(home, copy, ignore=shutil.ignore_patterns("mlruns", "*.log"))
         settings = load_settings(copy, environment={})
-        ledger = open_ledger(settings.ledger)
+        ledger = open_ledger(settings.ledger, tidy_aside=True)
         batch, live = _batch(settings, ledger)
         calm_garbage()  # as the command does
         customers = ledger.customer_ids()
