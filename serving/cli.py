@@ -81,6 +81,7 @@ def work(
     from features import clock
     from features.ledger import open_ledger
     from features.settings import load_settings
+    from serving.sole_worker import sole_worker
     from serving.wiring import features_opener
     from serving.worker import Worker, work_forever
 
@@ -91,8 +92,11 @@ def work(
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stop.set())
     worker = Worker(settings, ledger, features_opener(settings))
-    work_forever(worker, clock.now, lambda: once or stop.wait(settings.poll_seconds))
-    ledger.close()
+    try:
+        with sole_worker(ledger, clock.now, stop.wait, stop.set):
+            work_forever(worker, clock.now, lambda: once or stop.wait(settings.poll_seconds))
+    finally:
+        ledger.close()
 
 
 def decide(

@@ -14,12 +14,13 @@ from features.ledger.decisions import Decisions
 from features.ledger.faults import told_plainly
 from features.ledger.gathering import Gathering
 from features.ledger.learning import Learning
+from features.ledger.lease import Leases
 from features.ledger.past import Past
 from features.ledger.path import DecisionPath
 from features.ledger.schema import prepare
 
 
-class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past):
+class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past, Leases):
     """The durable record on one database. Safe to share between threads."""
 
     def __init__(self, engine: Engine, url: str, *, gather: bool = False) -> None:
