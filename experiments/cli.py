@@ -1,4 +1,4 @@
-"""The sub-commands of `experiments`: `segue experiment review`, `segue up`."""
+"""The sub-commands of `experiments`: `segue experiment review`, `segue experiment evaluate`, `segue up`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from features.cli import Home
+from features.errors import InvalidInput
 
 
 def commands(app: typer.Typer) -> None:
@@ -30,9 +31,40 @@ def commands(app: typer.Typer) -> None:
 
         print_review(name, home, window_days)
 
+    experiment.command()(evaluate)
     app.add_typer(experiment, name="experiment")
     app.command()(up)
     app.command()(simulate)
+
+
+def evaluate(
+    log: Annotated[str, typer.Argument(help="A Parquet or CSV file of logged decisions, or: ledger.")],
+    target: Annotated[
+        list[str],
+        typer.Option(
+            help="A policy to value: uniform, constants, constant:ARM, column:PREFIX (of a file), or, of the ledger, "
+            "a policy such as thompson or epsilon-greedy-0.1. Repeat for more."
+        ),
+    ],
+    home: Home = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a column of the file is called, as WHAT=COLUMN; WHAT is arm, action_probability, reward, "
+            "customer, decision, decided_at, place, or how names begin: context (x_), allowed (allowed_), "
+            "logging (logged_)."
+        ),
+    ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(help="A column the reward model may use. Repeat for more; else all x_ columns.")
+    ] = None,
+    reward: Annotated[str, typer.Option(help="Of the ledger: value (money less contact cost) or response.")] = "value",
+    model: Annotated[bool, typer.Option(help="Fit reward models; without, only estimators that need none.")] = True,
+) -> None:
+    """Value policies that never ran from the log of one that did, or say that the log cannot tell."""
+    from experiments.evaluate_cli import Question, print_evaluation
+
+    print_evaluation(Question(log, target, home, column or (), context or (), reward, model))
 
 
 def up(
@@ -57,13 +89,31 @@ def up(
 
 def simulate(
     home: Home = None,
-    customers: Annotated[int, typer.Option(help="How many customers.", min=1)] = 2_500,
+    customers: Annotated[int, typer.Option(help="Customers of the world that fills the home.", min=1)] = 2_500,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare this policy (repeatable): segue (as set), all, epsilon-greedy, thompson, ..."),
+    ] = None,
+    worlds: Annotated[list[str] | None, typer.Option(help="A world to play (repeatable); without it all.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many worlds of each kind.", min=1)] = 20,
+    decisions: Annotated[int, typer.Option(help="Decisions in each run.", min=100)] = 50_000,
 ) -> None:
-    """Fill an empty home with simulated customers and their past."""
+    """With --policy, let policies earn in worlds of known truth, beside rules, Vowpal Wabbit and an oracle.
+
+    Without, fill an empty home with simulated customers and their past.
+    """
     from rich.console import Console
 
+    from features.settings import load_settings
+
+    if policy:
+        from experiments.worlds.command import simulate_worlds
+
+        simulate_worlds(load_settings(home), policy, worlds or [], seeds, decisions, Console())
+        return
+    if worlds:
+        raise InvalidInput("--worlds says where policies play: add --policy all, or the policy you mean")
     from experiments.homes import fill_home
     from features.clock import now
-    from features.settings import load_settings
 
     fill_home(load_settings(home), customers, now(), Console())
