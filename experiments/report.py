@@ -14,7 +14,8 @@ from experiments.review import Review, as_json
 from experiments.srm import check_ratio
 from features.clock import DAY, format_time
 
-_STYLE = """
+#: Every page looks so.
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #5b6676; --line: #d7dde5; --panel: #f5f7fa;
   --better: #0b7a4b; --worse: #b3261e; --insufficient: #5b6676; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --paper: #12161c; --soft: #9aa5b4; --line: #2c3541;
@@ -58,7 +59,7 @@ def page(review: Review) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.inference import Verdict
 from experiments.ope.contributions import contributions, numbers
 from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, Diagnostics, diagnose
 from experiments.ope.estimators import ESTIMATORS, Estimator
@@ -44,6 +45,8 @@ class Evaluation:
     #: What the log itself earned a row.
     logged_value: float
     estimates: tuple[Estimate, ...]
+    #: The headline estimate less the logged value, as one estimate: what is common to both cancels.
+    gain: Bounds | None = None
 
     @property
     def insufficient(self) -> str | None:
@@ -55,6 +58,15 @@ class Evaluation:
         """The estimate to read first."""
         by_name = {one.estimator.name: one for one in self.estimates}
         return next(by_name[name] for name in HEADLINES if name in by_name)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better or worse than what the log earned only when the whole interval of the gain says so."""
+        if self.gain is None:
+            return Verdict.INSUFFICIENT
+        return (
+            Verdict.BETTER if self.gain.low > 0.0 else Verdict.WORSE if self.gain.high < 0.0 else Verdict.INSUFFICIENT
+        )
 
 
 def evaluate(
@@ -93,7 +105,12 @@ def evaluate_one(
     found = diagnose(seen)
     reason, number_of = found.shortcoming(), numbers(seen)
     estimates = tuple(_estimate(ESTIMATORS[name], seen, number_of[name], reason, seed) for name in number_of)
-    return Evaluation(target.name, place, found, float(log.reward.mean()), estimates)
+    gain = None
+    headline = next(name for name in HEADLINES if name in number_of)
+    if reason is None:
+        parts = contributions(ESTIMATORS[headline], seen, 0.0)
+        gain = skewed(replace(parts, base=parts.base - seen.reward))
+    return Evaluation(target.name, place, found, float(log.reward.mean()), estimates, gain)
 
 
 def _estimate(estimator: Estimator, seen: Evidence, number: float, reason: str | None, seed: int) -> Estimate:

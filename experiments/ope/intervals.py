@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, ndtri, stdtrit
 
 from experiments.formulas import formula
@@ -67,7 +70,8 @@ def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
     """
     each = by_unit(contributions, contributions.influences())
     n, rows = len(each), len(contributions.omega)
-    second, third, fourth = (float((each**power).sum()) for power in (2, 3, 4))
+    squares = each * each
+    second, third, fourth = float(squares.sum()), float(squares @ each), float(squares @ squares)
     spread = n * fourth / second**2 - 1.0 - n * third**2 / second**3 if second > 0.0 else 0.0
     # With many rows a customer there are n sums of customers; each row's share of the mean is 1 / rows.
     small = n / (n - 1) / rows**2
@@ -98,13 +102,13 @@ def _unseen(contributions: Contributions) -> tuple[float, float]:
     places, weighed = bins_of(np.ascontiguousarray(omega)), omega * e
     count = np.bincount(places, minlength=BINS)
     used = count > 0
-    count = count[used]
-    added = []
-    for power, moment in ((2, second / len(e)), (3, float(squares @ e) / len(e))):
-        seen = np.bincount(places, weighed**power, BINS)[used]
-        expected = moment * np.bincount(places, omega**power, BINS)[used]
+    share = strength / (count[used] + strength)
+    added, seen, shape = [], weighed, omega
+    for moment in (second / len(e), float(squares @ e) / len(e)):
+        seen, shape = seen * weighed, shape * omega
         # count / (count + strength) of (seen + strength x the mean expected), less what was seen.
-        added.append(float((strength / (count + strength) * (expected - seen)).sum()))
+        missing = moment * np.bincount(places, shape, BINS) - np.bincount(places, seen, BINS)
+        added.append(float(share @ missing[used]))
     return added[0], added[1]
 
 
@@ -145,7 +149,7 @@ def bootstrap(contributions: Contributions, seed: int = 0, resamples: int = RESA
     """Whole customers are drawn again; ratios are recomputed in every resample. The seed makes it repeatable."""
     rng = np.random.default_rng(seed)
     sums = _grouped(contributions, rng)
-    drawn = rng.poisson(1.0, (resamples, len(sums))).astype(np.float64) @ sums
+    drawn = np.concatenate([part @ sums for part in _resamples(len(sums), resamples, seed)])
     with np.errstate(invalid="ignore", divide="ignore"):
         again = drawn[:, 0] / drawn[:, 3] + drawn[:, 1] / drawn[:, 2]
     again = again[np.isfinite(again)]
@@ -160,6 +164,17 @@ def bootstrap(contributions: Contributions, seed: int = 0, resamples: int = RESA
     levels = ndtr(bias + shifted / np.maximum(1.0 - acceleration * shifted, 0.1))
     low, high = np.quantile(again, levels)
     return Bounds(float(low), float(high))
+
+
+def _resamples(groups: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Parts of the (resamples, groups) Poisson(1) weights: every estimate of a report is resampled alike."""
+    counts = _counts(groups, resamples, seed)
+    return (counts[at : at + 200].astype(np.float64) for at in range(0, resamples, 200))
+
+
+@lru_cache(1)
+def _counts(groups: int, resamples: int, seed: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).poisson(1.0, (resamples, groups)).astype(np.uint8)
 
 
 def _grouped(contributions: Contributions, rng: np.random.Generator) -> Floats:

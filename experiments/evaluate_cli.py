@@ -1,0 +1,137 @@
+"""The command `segue experiment evaluate LOG --target ...`: prints the tables, writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from experiments.ope.evaluation import Evaluation, evaluate
+from experiments.ope.feedback import LoggedFeedback
+from experiments.ope.log_file import ColumnNames, feedback_of, read_table
+from experiments.ope.log_ledger import ledger_log
+from experiments.ope.page import between, in_words, number, title_of, tuned_to, write_page
+from experiments.ope.target import Target
+from experiments.ope.targets import parse_targets
+from features.clock import now
+from features.errors import InvalidInput
+from features.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the command was asked: LOG is a file or `ledger`."""
+
+    log: str
+    targets: Sequence[str]
+    home: Path | None = None
+    columns: Sequence[str] = ()
+    context: Sequence[str] = ()
+    reward: str = "value"
+    model: bool = True
+
+
+def print_evaluation(question: Question) -> None:
+    """Evaluates, prints and writes; exit status 1 when every target is insufficient.
+
+    Raises InvalidInput for a log or a target at fault, NotFound for no file, NoData for an empty ledger.
+    """
+    console, settings = Console(), load_settings(question.home)
+    with _bar(console) as step:
+        log, targets = _read(question, settings.ledger_url, step("reading"))
+        found = evaluate(log, targets, model=question.model, progress=step("reward models, intervals"))
+    name = "evaluation-" + (question.log if question.log == "ledger" else Path(question.log).stem)
+    html, machine = write_page(found, name, settings.report_folder)
+    console.print(summary(found))
+    for one in found:
+        console.print(table_of(one))
+    for reason in _left_out(found):
+        console.print(f"insufficient: {reason}", highlight=False)
+    for one in found:
+        console.print(f"[bold]{one.verdict}[/bold]: {in_words(one)}", highlight=False)
+    console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+    if all(one.insufficient is not None for one in found):
+        raise typer.Exit(1)
+
+
+def column_names(given: Sequence[str]) -> ColumnNames:
+    """`reward=spend` and the like. Raises InvalidInput for a name that no column goes by."""
+    known = [f.name for f in fields(ColumnNames)]
+    changes = {}
+    for text in given:
+        what, _, column = text.partition("=")
+        if what not in known or not column:
+            raise InvalidInput(f"--column {text!r}: write WHAT=COLUMN, WHAT one of {', '.join(known)}", field="column")
+        changes[what] = column
+    return replace(ColumnNames(), **changes)
+
+
+def summary(found: Sequence[Evaluation]) -> Table:
+    """One row for each target: the estimate to read first, and the verdict."""
+    table = Table(title=f"{found[0].diagnostics.rows:,} rows, {number(found[0].logged_value)} earned a decision")
+    for heading in ("target", "value", "95 % interval", "difference to the log", "verdict"):
+        table.add_column(heading, justify="left" if heading in ("target", "verdict") else "right")
+    for one in found:
+        best = one.headline
+        shown = (number(best.value), between(best.interval), between(one.gain))
+        table.add_row(title_of(one), *shown, str(one.verdict))
+    return table
+
+
+def table_of(one: Evaluation) -> Table:
+    """Every estimator of one target, under the diagnostics of its weights."""
+    d = one.diagnostics
+    table = Table(
+        title=title_of(one),
+        caption=f"effective sample {d.effective_sample_size:,.0f} of {d.rows:,} rows, largest weight "
+        f"{number(d.largest_weight)}, mean weight {d.mean_weight:.3f} ± {d.mean_weight_error:.3f}, "
+        f"support {d.support:.1%}",
+    )
+    if one.insufficient is not None:
+        table.add_column("no number is given")
+        table.add_row(one.insufficient)
+        return table
+    for heading in ("estimator", "value", "95 % interval", "bootstrap", "Bernstein", "tuned to"):
+        table.add_column(heading, justify="left" if heading == "estimator" else "right")
+    for e in one.estimates:
+        if e.insufficient is None:
+            shown = (between(e.interval), between(e.bootstrap), between(e.bernstein), tuned_to(e))
+            table.add_row(e.estimator.name, number(e.value), *shown)
+    return table
+
+
+def _left_out(found: Sequence[Evaluation]) -> list[str]:
+    """Why single estimators give no number where others do, each reason once."""
+    reasons = {f"{e.estimator.name}: {e.insufficient}" for one in found if one.insufficient is None
+               for e in one.estimates if e.insufficient is not None}  # fmt: skip
+    return sorted(reasons)
+
+
+def _read(question: Question, url: str, progress: Callable[[float], None]) -> tuple[LoggedFeedback, list[Target]]:
+    if question.log == "ledger":
+        log = ledger_log(url, now(), question.reward)
+        return log.feedback, parse_targets(
+            question.targets, log.feedback, rescore=lambda name: log.rescored(name, progress)
+        )
+    table = read_table(Path(question.log))
+    feedback = feedback_of(table, column_names(question.columns), question.context or None)
+    return feedback, parse_targets(question.targets, feedback, table)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str], Callable[[float], None]]]:
+    """Names a step, and gives what tells its share done; gone when all is done."""
+    with Progress(console=console, transient=True) as progress:
+
+        def step(name: str) -> Callable[[float], None]:
+            task: Any = progress.add_task(name, total=1.0)
+            return lambda share: progress.update(task, completed=share)
+
+        yield step

@@ -1,0 +1,145 @@
+"""The ledger as logged feedback: decisions with their whole distribution, and the rewards the learner settled on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from experiments.ope.feedback import Floats, LoggedFeedback, codes
+from features.domain import Arm
+from features.errors import InvalidInput, NoData
+from features.ledger import read_arrow
+from features.rewards import UNIT
+from training.explorer import Explorer, named_explorer
+
+#: Decisions taken, the latest; with 80 arms each column of a distribution is 32 MB.
+MOST_DECISIONS = 50_000
+#: What a decision earned: money by the catalogue's rules less what the contact cost, or 1 for a success.
+REWARDS = ("value", "response")
+
+#: Only decisions older than the longest window of any arm: those of arms with short windows, or those that were
+#: answered, would otherwise be in the log before the others, and its probabilities no longer be true.
+_LIVE = """
+SELECT i.decision_id, i.customer_id, i.decided_at, i.action, i.channel, i.action_probability,
+    i.reward_units, i.success_units, d.record
+FROM decision_items i JOIN decisions d ON d.decision_id = i.decision_id
+WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.record IS NOT NULL AND i.decided_at <=
+    {now:d} - (SELECT max(closes_at - decided_at) FROM decision_items WHERE reward_state <> 'imported')
+ORDER BY d.position DESC LIMIT {limit:d}
+"""
+
+
+class _Candidates(msgspec.Struct):
+    """The part of a record's candidates that is read here."""
+
+    arms: list[str]
+    removed: list[int]
+    contact_cost: list[float | None]
+    priority: list[float]
+    probability: list[float]
+    deviation: list[float] = []
+
+
+class _Record(msgspec.Struct):
+    candidates: _Candidates | None
+    features: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LedgerLog:
+    """First places of decisions made here, matured, and how their arms were scored: (n, k), NaN for arms removed."""
+
+    feedback: LoggedFeedback
+    priority: Floats
+    deviation: Floats
+
+    def rescored(self, name: str, progress: Callable[[float], None] = lambda _share: None) -> Floats:
+        """(n, k) what the policy of this name would have drawn from the same arms at the same priorities.
+
+        Raises InvalidInput for a name that is no policy's, or one that ramps new arms: how often arms had been learned
+        from is not in the record.
+        """
+        explorer = _explorer(name)
+        probability = np.zeros(self.priority.shape)
+        for row, priorities in enumerate(self.priority):
+            arms = np.flatnonzero(~np.isnan(priorities))
+            probability[row, arms] = explorer.probabilities(priorities[arms], self.deviation[row, arms])
+            if row % 1_000 == 0:
+                progress(row / len(probability))
+        return probability
+
+
+def ledger_log(url: str, now: int, reward: str = "value", limit: int = MOST_DECISIONS) -> LedgerLog:
+    """The latest decisions made here whose windows have all closed by `now`, at most `limit`, as the learner left them.
+
+    Left out: holdouts and other decisions without candidates, and fallbacks, which no policy drew. Raises NoData where
+    nothing is left, and InvalidInput for an unknown reward.
+    """
+    if reward not in REWARDS:
+        raise InvalidInput(f"no reward {reward!r}; one of {', '.join(REWARDS)}", field="reward")
+    rows = read_arrow(url, _LIVE.format(now=now, limit=limit)).to_pylist()
+    decode = msgspec.json.Decoder(_Record).decode
+    # In the order they were decided: folds and page do not depend on how they were read.
+    drawn = [(row, one) for row in reversed(rows) if (one := decode(row["record"])).candidates is not None]
+    if not drawn:
+        raise NoData("no decision made here is older than the longest attribution window: nothing can be judged yet")
+    return _log(drawn, reward)
+
+
+def _log(drawn: list[tuple[dict[str, Any], _Record]], reward: str) -> LedgerLog:
+    arms = sorted({arm for _, one in drawn if one.candidates for arm in one.candidates.arms})
+    place = {arm: n for n, arm in enumerate(arms)}
+    shape = (len(drawn), len(arms))
+    priority, deviation = np.full(shape, np.nan), np.zeros(shape)
+    probability, cost = np.zeros(shape), np.zeros(shape)
+    for row, (_, one) in enumerate(drawn):
+        assert one.candidates is not None
+        c = one.candidates
+        at = [place[arm] for arm, removed in zip(c.arms, c.removed, strict=True) if removed < 0]
+        priority[row, at], probability[row, at] = c.priority, c.probability
+        cost[row, at] = [value or 0.0 for value in c.contact_cost]
+        if c.deviation:
+            deviation[row, at] = c.deviation
+    arm = np.array([place.get(Arm(row["action"], row["channel"]).key, -1) for row, _ in drawn])
+    units = "reward_units" if reward == "value" else "success_units"
+    rewards = np.array([(row[units] or 0) / UNIT for row, _ in drawn])
+    if reward == "value":
+        rewards -= cost[np.arange(len(drawn)), arm]
+    context, names = _context([one.features for _, one in drawn])
+    feedback = LoggedFeedback(
+        tuple(arms),
+        arm,
+        np.array([row["action_probability"] for row, _ in drawn]),
+        rewards,
+        context,
+        names,
+        unit=codes([row["customer_id"] for row, _ in drawn]),
+        decision_id=np.array([row["decision_id"] for row, _ in drawn]),
+        decided_at=np.array([row["decided_at"] for row, _ in drawn], dtype=np.int64),
+        allowed=~np.isnan(priority),
+        logging_probability=probability,
+    )
+    return LedgerLog(feedback, priority, deviation)
+
+
+def _context(features: list[dict[str, float | None]]) -> tuple[Floats, tuple[str, ...]]:
+    """(n, d) every feature that any decision saw, NaN where it was missing."""
+    names = sorted({name for one in features for name in one})
+    column = {name: n for n, name in enumerate(names)}
+    matrix = np.full((len(features), len(names)), np.nan)
+    for row, one in enumerate(features):
+        for name, value in one.items():
+            if value is not None:
+                matrix[row, column[name]] = value
+    return matrix, tuple(names)
+
+
+def _explorer(name: str) -> Explorer:
+    explorer = named_explorer(name)
+    if explorer.new_arm_ramp:
+        raise InvalidInput(f"{name!r} ramps new arms, which records cannot tell; leave the ramp out", field="target")
+    return explorer
