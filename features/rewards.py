@@ -35,7 +35,9 @@ from features.ledger import LearnableItem
 #: Fixed point of rewards and statistics: whole millionths, so that addition is exact in any order.
 UNIT = 1_000_000
 #: Outcomes that say no.
-REFUSALS = frozenset({OutcomeKind.REJECTED, OutcomeKind.IGNORED, OutcomeKind.OPTED_OUT, OutcomeKind.COMPLAINED})
+_REFUSING = (OutcomeKind.REJECTED, OutcomeKind.IGNORED, OutcomeKind.OPTED_OUT, OutcomeKind.COMPLAINED)
+REFUSALS = frozenset(map(str, _REFUSING))
+_SEEN, _FAILED = str(OutcomeKind.SEEN), str(OutcomeKind.FAILED)
 #: No reward exceeds this, in millionths of money: sums stay within 8 bytes.
 MOST = 10**18
 
@@ -120,22 +122,27 @@ class RewardRules:
 
 def window_starts(item: LearnableItem, rule: RewardRule) -> int:
     """When the windows of an item start."""
-    displays = [o.occurred_at for o in item.outcomes if o.kind == OutcomeKind.SEEN]
-    if item.shown_at is not None:
-        displays.append(item.shown_at)
-    if not displays:
+    displayed_at = item.shown_at
+    for outcome in item.outcomes:  # in the order they happened
+        if outcome.kind == _SEEN:
+            displayed_at = outcome.occurred_at if displayed_at is None else min(displayed_at, outcome.occurred_at)
+            break
+    if displayed_at is None:
         return item.decided_at
-    return min(max(min(displays), item.decided_at), item.decided_at + rule.display_within)
+    return min(max(displayed_at, item.decided_at), item.decided_at + rule.display_within)
 
 
 def reward(item: LearnableItem, rule: RewardRule, now: int, late: int) -> Reward:
     """What an item has come to by `now`, out of everything heard of it; `late` is microseconds."""
     if item.arm == DO_NOTHING:
         return NOTHING
-    starts = window_starts(item, rule) if item.outcomes or item.shown_at is not None else item.decided_at
+    starts = window_starts(item, rule)
     success_by, closes_at = starts + rule.success_window, starts + rule.longest_window
-    succeeded, answered = _response(item, rule, success_by)
-    earned = _earned(item, rule, starts)
+    succeeded = answered = False
+    earned = None
+    if item.outcomes:  # most have none
+        succeeded, answered = _response(item, rule, success_by)
+        earned = _earned(item, rule, starts)
     heard = answered or earned is not None
     counts = now >= success_by or (answered and rule.reports_responses)
     learned = counts and item.p_model is not None and _was_seen(item, rule)
@@ -180,7 +187,7 @@ def _was_seen(item: LearnableItem, rule: RewardRule) -> bool:
         return True
     failed = False
     for outcome in item.outcomes:
-        if outcome.kind != OutcomeKind.FAILED:
+        if outcome.kind != _FAILED:
             return True
         failed = True
     return not failed and not rule.reports_display

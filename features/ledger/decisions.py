@@ -92,9 +92,8 @@ class Decisions:
             ).first()
             if row is None:
                 raise NotFound("no decision has this id", field="decision_id", code="unknown_decision")
-            items = learnable_items(
-                connection, select(t.decision_items).where(t.decision_items.c.decision_id == decision_id)
-            )
+            i = t.decision_items.c
+            items = learnable_items(connection, select(i.decision_id, i.rank).where(i.decision_id == decision_id))
         return StoredDecision(row.decision_id, row.customer_id, row.decided_at, row.origin, row.record, tuple(items))
 
     def latest_decisions(

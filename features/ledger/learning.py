@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Engine, Text, and_, bindparam, case, func, select, update
+from sqlalchemy import BigInteger, Connection, Engine, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
@@ -39,23 +40,21 @@ class Learning:
 
     def learnable_after(self, position: int, limit: int) -> tuple[int, list[LearnableItem]]:
         """(new position, live items with an outcome logged after `position`), at most `limit` outcomes further."""
-        o, i = t.outcomes.c, t.decision_items.c
+        o = t.outcomes.c
         ahead = select(o.position).where(o.position > position).order_by(o.position).limit(limit).subquery()
         with database.settled(self._engine) as connection:
             last = connection.scalar(select(func.max(ahead.c.position)))
         if last is None:
             return position, []
         # From the outcomes to their items: the other way round every item of the ledger would be looked at.
-        told = select(o.decision_id, o.rank).where(o.position > position, o.position <= last).distinct().subquery()
-        named = and_(i.decision_id == told.c.decision_id, i.rank == told.c.rank)
+        told = select(o.decision_id, o.rank).where(o.position > position, o.position <= last).distinct()
         with database.reading(self._engine) as connection:
-            query = select(t.decision_items).join_from(told, t.decision_items, named)
-            return last, learnable_items(connection, query.where(i.reward_state != "imported"))
+            return last, learnable_items(connection, told, live=True)
 
     def due(self, now: int, limit: int) -> list[LearnableItem]:
         """Items to be looked at though nothing more was heard, at most `limit`, those due longest first."""
         i = t.decision_items.c
-        query = select(t.decision_items).where(i.due_at <= now).order_by(i.due_at, i.decision_id, i.rank)
+        query = select(i.decision_id, i.rank).where(i.due_at <= now).order_by(i.due_at, i.decision_id, i.rank)
         with database.reading(self._engine) as connection:
             return learnable_items(connection, query.limit(limit))
 
@@ -124,8 +123,8 @@ def _put_rewards(connection: Connection, rewards: Sequence[RewardRow]) -> None:
         # Straight to the driver, as `engine.upsert`: 5 us a row instead of 20.
         values = {name: bindparam(f"new_{name}", type_=kind) for name, kind in types.items()}
         compiled = _change(values).compile(dialect=connection.dialect)
-        places = [RewardRow._fields.index(name.removeprefix("new_")) for name in compiled.positiontup]
-        connection.exec_driver_sql(str(compiled), [tuple(row[place] for place in places) for row in rewards])
+        order = itemgetter(*(RewardRow._fields.index(name.removeprefix("new_")) for name in compiled.positiontup))
+        connection.exec_driver_sql(str(compiled), [order(row) for row in rewards])
         return
     # One array for each column.
     columns = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -96,9 +96,11 @@ class StoredDecision:
     items: tuple[LearnableItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnableItem:
-    """One answered item, all that was heard about it, and what was made of that so far: see `features.rewards`."""
+class LearnableItem(NamedTuple):
+    """One answered item, all that was heard about it, and what was made of that so far: see `features.rewards`.
+
+    A learner makes millions: a tuple takes 0.5 us, a frozen dataclass of as many fields 3.
+    """
 
     decision_id: str
     rank: int

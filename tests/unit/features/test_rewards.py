@@ -171,13 +171,13 @@ def test_an_action_may_call_another_outcome_its_success_with_another_window_on_a
 
 
 def test_an_action_the_catalogue_no_longer_has_keeps_the_window_of_its_decision() -> None:
-    gone = replace(item("email", ("accepted", 5)), arm=Arm("old", "email"), closes_at=2 * DAY)
+    gone = item("email", ("accepted", 5))._replace(arm=Arm("old", "email"), closes_at=2 * DAY)
     assert judged(gone, 2 * DAY - 1) == ("provisional", 10.0, None, 2 * DAY)
     assert judged(gone, 2 * DAY) == ("final", 10.0, 1, None)
 
 
 def test_doing_nothing_earns_nothing_and_is_final() -> None:
-    assert judged(replace(item(), arm=DO_NOTHING), 0) == ("final", 0.0, None, None)
+    assert judged(item()._replace(arm=DO_NOTHING), 0) == ("final", 0.0, None, None)
 
 
 def test_amounts_no_sum_could_hold_are_limited() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +43,7 @@ def as_kept(items: Sequence[LearnableItem], lesson: Lesson) -> list[LearnableIte
     found = []
     for one in items:
         row = kept.get((one.decision_id, one.rank))
-        found.append(one if row is None else replace(one, **row._asdict()))
+        found.append(one if row is None else one._replace(**row._asdict()))
     return found
 
 
@@ -66,7 +65,7 @@ def test_a_late_success_repairs_the_zero_exactly() -> None:
     quiet = [item("email")]
     zero = learn(quiet, RULES, CLOSES, LATE)
     assert total(zero) == {"b": Statistics({("offer@email", 0): (1, 0, UNIT // 4)})}
-    late = replace(as_kept(quiet, zero)[0], outcomes=item("email", ("accepted", 5)).outcomes)
+    late = as_kept(quiet, zero)[0]._replace(outcomes=item("email", ("accepted", 5)).outcomes)
     repaired = learn([late], RULES, CLOSES + DAY, LATE)
     straight = learn([item("email", ("accepted", 5))], RULES, CLOSES + DAY, LATE)
     assert total(zero, repaired) == total(straight)
@@ -76,7 +75,7 @@ def test_a_late_success_repairs_the_zero_exactly() -> None:
 def test_a_contact_that_turns_out_to_have_failed_is_taken_back() -> None:
     quiet = [item("email")]
     zero = learn(quiet, RULES, CLOSES, LATE)
-    failed = replace(as_kept(quiet, zero)[0], outcomes=item("email", ("failed", 5)).outcomes)
+    failed = as_kept(quiet, zero)[0]._replace(outcomes=item("email", ("failed", 5)).outcomes)
     assert total(zero, learn([failed], RULES, CLOSES + DAY, LATE)) == {"b": Statistics()}
 
 
@@ -88,19 +87,19 @@ def test_hearing_the_same_again_teaches_nothing() -> None:
 
 
 def test_what_was_decided_by_another_bundle_is_kept_for_that_one() -> None:
-    told = [item("web", ("accepted", 5)), replace(item("web", ("accepted", 5), number=2), bundle="older")]
+    told = [item("web", ("accepted", 5)), item("web", ("accepted", 5), number=2)._replace(bundle="older")]
     one = Statistics({("offer@web", 0): (1, UNIT, UNIT // 4)})
     assert total(learn(told, RULES, 10, LATE)) == {"b": one, "older": one}
 
 
 def test_a_decision_without_a_prediction_has_a_reward_and_teaches_nothing() -> None:
-    lesson = learn([replace(item("web", ("accepted", 5)), p_model=None)], RULES, 10, LATE)
+    lesson = learn([item("web", ("accepted", 5))._replace(p_model=None)], RULES, 10, LATE)
     assert len(lesson.rewards) == 1
     assert total(lesson) == {}
 
 
 def test_what_was_decided_without_a_model_is_learned_apart() -> None:
-    lesson = learn([replace(item("web", ("accepted", 5)), bundle=None)], RULES, 10, LATE)
+    lesson = learn([item("web", ("accepted", 5))._replace(bundle=None)], RULES, 10, LATE)
     assert set(total(lesson)) == {""}
 
 
@@ -126,7 +125,7 @@ def test_any_order_duplication_and_portions_give_the_same_rewards_and_statistics
     whole = [item(channel, *told, number=n, at=at) for n, (channel, told, at) in enumerate(rows)]
     end = 60 * DAY
     straight = learn(whole, RULES, end, LATE)
-    kept = {one.decision_id: replace(one, outcomes=()) for one in whole}
+    kept = {one.decision_id: one._replace(outcomes=()) for one in whole}
     reports = [(one.decision_id, outcome) for one in whole for outcome in one.outcomes] * 2
     rng.shuffle(reports)
     lessons, now = [], 0
@@ -134,12 +133,12 @@ def test_any_order_duplication_and_portions_give_the_same_rewards_and_statistics
         for name, outcome in reports[at : at + size]:
             known = {outcome, *kept[name].outcomes}
             outcomes = tuple(sorted(known, key=lambda o: (o.occurred_at, o.outcome_id)))
-            kept[name] = replace(kept[name], outcomes=outcomes)
+            kept[name] = kept[name]._replace(outcomes=outcomes)
         now = rng.randint(now, end)
         some = rng.sample(list(kept.values()), rng.randint(0, len(kept)))
         lessons.append(learn(some, RULES, now, LATE))
         kept |= {one.decision_id: one for one in as_kept(some, lessons[-1])}
-    full = [replace(kept[one.decision_id], outcomes=one.outcomes) for one in whole]
+    full = [kept[one.decision_id]._replace(outcomes=one.outcomes) for one in whole]
     lessons.append(learn(full, RULES, end, LATE))
     assert as_kept(full, lessons[-1]) == as_kept(whole, straight)
     assert total(*lessons).get("b", Statistics()) == total(straight).get("b", Statistics())
