@@ -11,7 +11,7 @@ from rich.table import Table
 from experiments.steps import Steps
 from experiments.worlds.contest import Contest, hold, roster
 from experiments.worlds.named import SAYS, WORLDS, make_world
-from experiments.worlds.page import HEADS, SUMMARY_HEADS, as_json, cells, summary_cells, write_page
+from experiments.worlds.page import HEADS, LEGEND, SUMMARY_HEADS, as_json, cells, summary_cells, write_page
 from experiments.worlds.table import Score, Summary, scores, summaries
 from experiments.worlds.vowpal import installed
 from features.errors import InvalidInput
@@ -52,6 +52,7 @@ def _print(console: Console, rows: list[Score], totals: list[Summary]) -> None:
         mine = [row for row in rows if row.world == world]
         console.print(_table(f"{world}: {SAYS[world]} ({mine[0].seeds} seeds)", HEADS, [cells(r) for r in mine]))
     console.print(_table("All worlds", SUMMARY_HEADS, [summary_cells(total) for total in totals]))
+    console.print(f"[dim]{LEGEND}")
 
 
 def _table(title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

@@ -19,15 +19,13 @@ _STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margi
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } img { max-width: 100%; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid #d7dde5; }
 th:first-child, td:first-child { text-align: left; } .soft { color: #5b6676; }"""
-HEADS = ("player", "reward", "regret (95 %)", "/ best VW", "of the way", "last tenth", "caps broken")
-SUMMARY_HEADS = (
-    "player",
-    "median / best VW",
-    "worst",
-    "least of the way, stationary",
-    "last tenth",
-    "mean",
-    "caps broken",
+#: Heads of the tables; money is a decision's.
+HEADS = ("player", "reward", "regret", "95 %", "/ VW", "way", "at end", "broken")
+SUMMARY_HEADS = ("player", "/ VW, median", "/ VW, worst", "least way", "at end", "mean way", "broken")
+LEGEND = (
+    "regret: true expected money a decision lost against the oracle; / VW: that over the regret of the best Vowpal "
+    "Wabbit explorer; way: from random (0 %) to the oracle (100 %), at end: over the last tenth, least: of the "
+    "stationary worlds; broken: contact limits."
 )
 
 
@@ -36,7 +34,8 @@ def cells(row: Score) -> tuple[str, ...]:
     return (
         row.player,
         f"{row.reward:.3f}",
-        f"{row.regret:.3f} ({row.low:.3f} to {row.high:.3f})",
+        f"{row.regret:.3f}",
+        f"{row.low:.3f}-{row.high:.3f}",
         _number(row.ratio),
         f"{row.share:.1%}",
         f"{row.final_share:.1%}",
@@ -71,8 +70,7 @@ def write_page(folder: Path, runs: Sequence[Run], rows: Sequence[Score], totals:
     file.write_text(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Policies in known worlds</title>'
         f"<style>{_STYLE}</style></head><body><h1>Policies in worlds whose truth is known</h1>"
-        f"<p>{decisions:,} decisions, {seeds} seeds. Regret is the true expected money a decision lost against the "
-        "oracle, which knows every arm's true reward; the way is from random (0 %) to the oracle (100 %).</p>"
+        f"<p>{decisions:,} decisions, {seeds} seeds. Money is a decision's; {escape(LEGEND)}</p>"
         f"{_table(SUMMARY_HEADS, [summary_cells(total) for total in totals])}"
         '<h2>Regret as it grows</h2><img src="worlds.png" alt="Cumulative regret in each world">'
         f"{worlds}</body></html>\n"

@@ -1,7 +1,8 @@
 """True response functions: how the logit of acceptance depends on the customer, arm by arm and over time.
 
 `bent` is of no kind that a linear model or a forest of trees fits exactly: waves, ridges, bumps and products of traits,
-in directions that are no axis, each of three of the eight traits. Arms of one group share most of their taste, as products do.
+in directions that are no axis, each of three of the eight traits. Arms of one group share most of their taste, as
+products do.
 """
 
 from __future__ import annotations

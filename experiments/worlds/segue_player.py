@@ -42,6 +42,11 @@ class SeguePlayer:
         self._predicted: list[Floats] = []
         self._model = 0
 
+    @property
+    def models(self) -> int:
+        """How many models were released so far."""
+        return self._model
+
     def distributions(self, visits: Visits) -> Floats:
         if self._due and visits.numbers[0] >= self._due[0]:
             self._due.pop(0)
