@@ -75,7 +75,7 @@ class Customer:
     """The person decided about.
 
     `consents` maps a channel, or `purpose/channel`, to granted | denied | revoked, with `@` and a time where that ends;
-    what is left out is unknown (`serving.consent`). `suppressed` is why the customer is on the suppression list.
+    what is left out is unknown (`features.consent`). `suppressed` is why the customer is on the suppression list.
     """
 
     customer_id: str

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from features.consent import channels_spoken_of, consent
 from features.contract import MAX_TEXT_VALUES, UNIT
-from features.domain import ACTIVITY_TYPES, DO_NOTHING, OutcomeKind
+from features.domain import ACTIVITY_TYPES, DO_NOTHING, ActionClass, OutcomeKind
 from features.ledger import read_arrow
 
 #: Ids in one query: SQLite takes a statement of at most 10^6 characters.
@@ -159,8 +160,14 @@ def profile_batches(customers: pa.Table) -> Iterator[pa.Table]:
 
 
 def _granted(consents: dict[str, str]) -> list[tuple[str, float]]:
-    known = {"granted": 1.0, "denied": 0.0}
-    return [(channel, known[answer]) for channel, answer in consents.items() if answer in known]
+    """For every channel spoken of: 1 where marketing was granted there, 0 where it was refused or taken back.
+
+    An end in time is left to eligibility: these values hold at every moment, as all of the profile's.
+    """
+    said = (
+        (channel, consent(consents, ActionClass.MARKETING, channel, None)) for channel in channels_spoken_of(consents)
+    )
+    return [(channel, float(state == "granted")) for channel, state in said if state not in ("unknown", "invalid")]
 
 
 def _split(attributes: dict[str, Any]) -> tuple[list[tuple[str, float]], list[tuple[str, str]]]:

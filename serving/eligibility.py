@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from features.catalogue import Action, Catalogue, Channel
 from features.clock import format_time
+from features.consent import consent
 from features.domain import ActionClass, Arm, Customer, Removal, Stage
-from serving.consent import consent
 from serving.expressions import ActionExpressions, Scope
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from features.consent import STATES, parsed
 from features.domain import MAX_ID_LENGTH, OutcomeKind, Scalar
 
 _WHOLE = 2**63
@@ -155,6 +156,15 @@ def as_zone(value: Any) -> str:
     return str(value)
 
 
+def as_consent(value: Any) -> str:
+    """A state, with the time it ends where it has one, as `features.consent` reads it."""
+    text = as_text(value)
+    if parsed(text)[0] == "invalid":
+        known = ", ".join(state for state in STATES if state != "invalid")
+        raise BadValue(f"{text!r} is no consent: one of {known}, or such as granted@2026-12-31")
+    return text
+
+
 def as_names(value: Any) -> tuple[str, ...]:
     """A list of names; a single text is a list of one."""
     given = value if isinstance(value, list | tuple) else [value]
@@ -171,7 +181,7 @@ PROBABILITY = Kind("probability", as_probability)
 DAYS = Kind("days", as_days)
 RANK = Kind("rank", as_rank)
 ZONE = Kind("zone", as_zone)
-CONSENT = Kind("consent", one_of("granted", "denied"))
+CONSENT = Kind("consent", as_consent)
 OUTCOME_KIND = Kind("outcome kind", one_of(*OutcomeKind))
 NAMES = Kind("names", as_names, is_list=True)
 FREE = Kind("anything", as_scalar, is_free=True)

@@ -100,6 +100,19 @@ attributes.age = { column = "age", as = "whole" }
     assert shop.ledger.customer("c2") == Customer("c2", None, "Europe/Berlin", {"email": "denied"}, {})
 
 
+def test_consents_are_imported_in_every_form_that_decisions_read(shop: Workshop) -> None:
+    said = ["granted", "denied", "revoked", "expired", "unknown", "granted@2026-12-31", "maybe", "granted@soon"]
+    shop.write("people.csv", "id,mail\n" + "".join(f"{n},{text}\n" for n, text in enumerate(said)))
+    mapping = '[file.people]\npath = "people.csv"\n[[customer]]\nfrom = "people"\ncustomer_id = "id"\n'
+    report = shop.run(mapping + 'consents."marketing/email" = "mail"\n')
+    assert report.tallies["customer"] == Tally(8, 6, 0, 2)
+    for number, text in enumerate(said[:6]):
+        customer = shop.ledger.customer(str(number))
+        assert customer is not None
+        assert customer.consents == {"marketing/email": text}
+    assert "'maybe' is no consent: one of granted, unknown, expired, revoked, denied" in shop.rejects()[0]["reason"]
+
+
 def test_rows_become_events(shop: Workshop) -> None:
     shop.write("log.jsonl", [log(1, page="home"), log(2, what="login", euros=None)])
     assert shop.run(EVENTS).tallies == {"event": Tally(2, 2, 0, 0)}

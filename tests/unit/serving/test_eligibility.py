@@ -6,8 +6,8 @@ import pytest
 
 from features.catalogue import Action, Channel
 from features.clock import DAY, parse_time
+from features.consent import consent
 from features.domain import ActionClass, Customer, Stage
-from serving.consent import consent
 from serving.eligibility import suppressed, unconsented
 
 NOW = parse_time("2026-03-01T12:00:00Z")

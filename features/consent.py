@@ -16,8 +16,8 @@ from features.clock import parse_time
 STATES = ("granted", "unknown", "expired", "revoked", "denied", "invalid")
 
 
-def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int) -> str:
-    """One of STATES.
+def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int | None) -> str:
+    """One of STATES. Without a moment, what was said, whatever its end.
 
     >>> consent({"email": "denied", "service/email": "granted"}, "service", "email", 0)
     'granted'
@@ -27,6 +27,8 @@ def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int) -
     'expired'
     >>> consent({}, "marketing", "email", 0)
     'unknown'
+    >>> consent({"email": "granted@2026-01-01"}, "marketing", "email", None)
+    'granted'
     """
     exact = consents.get(f"{purpose}/{channel}")
     if exact is not None:
@@ -35,13 +37,19 @@ def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int) -
     return max((_state_at(text, now) for text in wide), key=STATES.index, default="unknown")
 
 
-def _state_at(text: str, now: int) -> str:
-    state, end = _parsed(text)
-    return state if end is None or now < end else "expired" if state == "granted" else state
+def channels_spoken_of(consents: Mapping[str, str]) -> tuple[str, ...]:
+    """The channels that the keys name, each once."""
+    named = dict.fromkeys(key.rpartition("/")[2] for key in consents)
+    return tuple(channel for channel in named if channel != "*")
+
+
+def _state_at(text: str, now: int | None) -> str:
+    state, end = parsed(text)
+    return state if end is None or now is None or now < end else "expired" if state == "granted" else state
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str) -> tuple[str, int | None]:
+def parsed(text: str) -> tuple[str, int | None]:
     """(state, end). What cannot be read is invalid: it permits nothing."""
     state, at, end = text.partition("@")
     if state not in STATES:
