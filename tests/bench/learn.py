@@ -20,6 +20,7 @@ from features.ledger import Ledger, engine, open_ledger, tables
 from training.learner import learn_round
 
 NOW = 1_790_000_000_000_000
+BUNDLE = "20261122T161822-832a915805aedc2c"
 CHANNELS = {
     "email": Channel("email"),
     "sms": Channel("sms"),
@@ -44,20 +45,20 @@ class LearnTimes:
     processor: float
 
 
-def fill(ledger: Ledger, items: int, seed: int = 5) -> None:
-    """Live decisions whose windows are closed; of three one was answered, a quarter of those with yes."""
+def fill(ledger: Ledger, items: int, seed: int = 5, now: int = NOW, bundle: str | None = BUNDLE) -> None:
+    """Live decisions whose windows are closed by `now`; of three one was answered, a quarter of those with yes."""
     draw = random.Random(seed)
     opened = engine.create(ledger.url)
     for start in range(0, items, 10_000):
-        rows = [_item(n, draw) for n in range(start, min(start + 10_000, items))]
+        rows = [_item(n, draw, now, bundle) for n in range(start, min(start + 10_000, items))]
         with engine.writing(opened) as connection:
             engine.insert_new(connection, tables.decision_items, rows)
-        ledger.append_outcomes(_answers(rows, draw), NOW)
+        ledger.append_outcomes(_answers(rows, draw), now)
     opened.dispose()
 
 
-def _item(n: int, draw: random.Random) -> dict[str, Any]:
-    decided_at = NOW - 8 * DAY - draw.randrange(60 * DAY)
+def _item(n: int, draw: random.Random, now: int, bundle: str | None) -> dict[str, Any]:
+    decided_at = now - 8 * DAY - draw.randrange(60 * DAY)
     return {
         "decision_id": f"d-{draw.getrandbits(112):028x}",
         "rank": 1,
@@ -71,7 +72,7 @@ def _item(n: int, draw: random.Random) -> dict[str, Any]:
         "p_accept": 0.2,
         "action_value": 4.0,
         "closes_at": decided_at + 7 * DAY,
-        "bundle": "20261122T161822-832a915805aedc2c",
+        "bundle": bundle,
         "shown_at": None,
         "reward_state": "open",
         "due_at": decided_at + 7 * DAY,
@@ -94,7 +95,7 @@ def learn_times(items: int = 100_000, rounds: int = 3) -> list[LearnTimes]:
             ledger = open_ledger(f"sqlite:///{Path(folder) / 'ledger.db'}")
             fill(ledger, items, number)
             clock, processor = time.perf_counter(), time.process_time()
-            learned = learn_round(ledger, CATALOGUE, "20261122T161822-832a915805aedc2c", NOW)
+            learned = learn_round(ledger, CATALOGUE, BUNDLE, NOW)
             found.append(LearnTimes(items, time.perf_counter() - clock, time.process_time() - processor))
             count = sum(arm.count for arm in learned.snapshot.arms.values())
             assert count == items, f"learned {count:,} of {items:,}"
