@@ -3,7 +3,7 @@
     HOME/bundles/<bundle_id>/manifest.json      what it is, how good it is, and the sha256 of every other file
                              <model>.txt        LightGBM's own text
                              <model>.calibration.json
-                             contract.json, encoder.json, reference.parquet
+                             contract.json, encoder.json, covariates.json, reference.parquet
     HOME/bundles/champion.json                  {"bundle_id": ...}: the bundle that decides
 
 A bundle id ends in the sha256 of its manifest, and the manifest has the sha256 of the files: no byte can change unseen.
@@ -29,11 +29,13 @@ from features.contract import FeatureContract
 from features.encode import Encoder
 from features.errors import NotFound, UntrustedArtefact
 from training.calibration import Calibration
+from training.covariates import Covariates
 from training.scorer import ArmScorer, Scorer
 
 Floats = NDArray[np.float64]
 
 MANIFEST = "manifest.json"
+COVARIATES = "covariates.json"
 REFERENCE = "reference.parquet"
 CHAMPION = "champion.json"
 DIGEST_LENGTH = 16
@@ -54,6 +56,8 @@ class Bundle:
     #: Model name to its base rate, for every model there could be.
     base_rates: Mapping[str, float]
     scorers: Mapping[str, Scorer]
+    #: What of a customer the online correction looks at; nothing in bundles of earlier versions.
+    covariates: Covariates
     #: The whole manifest: metrics, verdicts, data hashes, commit.
     manifest: Mapping[str, Any]
     #: What `for_arms` has made, by the bytes of the rows: a new snapshot comes every second, new arms seldom.
@@ -103,6 +107,7 @@ def load_bundle(folder: Path) -> Bundle:
         }
         contract = FeatureContract.from_json(contents["contract.json"].decode())
         encoder = Encoder.from_json(contents["encoder.json"].decode())
+        covariates = Covariates.from_json(contents[COVARIATES].decode()) if COVARIATES in contents else Covariates()
         fingerprint, rates = manifest["contract"], manifest["base_rates"]
         created_at, horizon_days = int(manifest["created_at"]), float(manifest["horizon_days"])
     except (KeyError, TypeError, ValueError) as error:
@@ -120,6 +125,7 @@ def load_bundle(folder: Path) -> Bundle:
         encoder,
         MappingProxyType(base_rates),
         MappingProxyType(scorers),
+        covariates,
         MappingProxyType(manifest),
     )
 

@@ -16,6 +16,7 @@ from features.encode import Encoder
 from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
+from training.covariates import Covariates, choose_covariates
 from training.dataset import Dataset, Source, customer_datasets, propensity_dataset
 from training.evaluate import Verdict
 from training.labels import history_span
@@ -24,7 +25,8 @@ from training.plots import pictures
 from training.provenance import commit_of
 from training.release import promote_if_fit, release
 from training.report import ModelReport, Tracker, TrainingReport
-from training.split import choose_horizon
+from training.scorer import Scorer
+from training.split import Slice, choose_horizon
 
 #: Called with what is being done, and the share of all that is done, 0 to 1.
 Progress = Callable[[str, float], None]
@@ -55,7 +57,8 @@ def train(
         tried = try_all(source, horizon, settings.seed, progress)
     report = TrainingReport(tried.reports, horizon / DAY, now, commit_of(Path(__file__).parent))
     progress("writing the bundle", 0.75)
-    report = release(settings.bundle_folder, report, tried.trials, source.contract, source.encoder, tried.reference)
+    made_of = (source.contract, source.encoder, tried.covariates, tried.reference)
+    report = release(settings.bundle_folder, report, tried.trials, *made_of)
     progress("recording the runs", 0.8)
     keeper = tracker or _mlflow(settings)
     keeper.record(report)
@@ -86,10 +89,12 @@ def make_source(history: History, catalogue: Catalogue, contract: FeatureContrac
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tried:
-    """The models fitted, what became of every one, and the rows that drift is measured against."""
+    """The models fitted, what became of every one, what of a customer propensity is to be corrected by, and the rows
+    that drift is measured against."""
 
     trials: tuple[Trial, ...]
     reports: tuple[ModelReport, ...]
+    covariates: Covariates
     reference: pa.Table
 
 
@@ -106,11 +111,19 @@ def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent
     progress("features of customers at past decisions", 0.45)
     decided = propensity_dataset(source)
     progress("fitting propensity", 0.6)
-    tried.append(attempt("propensity", decided, seed))
+    trial, about = attempt("propensity", decided, seed)
+    tried.append((trial, about))
     if reference is None or decided.shortcoming() is None:
         # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
         reference = decided.reference
-    return Tried(tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried), reference)
+    covariates = Covariates() if trial is None else leant_on(trial.scorer, source.encoder.customer_columns, decided)
+    return Tried(tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried), covariates, reference)
+
+
+def leant_on(scorer: Scorer, customer_columns: tuple[str, ...], dataset: Dataset) -> Covariates:
+    """The features of the customer that the propensity model leans on most, as the rows it learned from have them."""
+    width = len(customer_columns)
+    return choose_covariates(customer_columns, scorer.gains()[:width], dataset.parts[Slice.TRAIN].matrix[:, :width])
 
 
 def attempt(name: str, dataset: Dataset | None, seed: int) -> tuple[Trial | None, ModelReport]:

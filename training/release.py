@@ -15,7 +15,8 @@ import pyarrow.parquet as parquet
 from features.contract import FeatureContract
 from features.encode import Encoder
 from features.errors import NoData
-from training.bundle import REFERENCE, bundle_ids, champion, load_bundle, publish_champion, write_bundle
+from training.bundle import COVARIATES, REFERENCE, bundle_ids, champion, load_bundle, publish_champion, write_bundle
+from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.models import Trial
 from training.report import ModelReport, Tracker, TrainingReport
@@ -35,6 +36,7 @@ def release(
     trials: Sequence[Trial],
     contract: FeatureContract,
     encoder: Encoder,
+    covariates: Covariates,
     reference: pa.Table,
 ) -> TrainingReport:
     """The report with the folder of its bundle: every model with the verdict pass. Without any, nothing is written."""
@@ -52,6 +54,9 @@ def release(
         "commit": report.commit,
     }
     files = {"contract.json": contract.to_json().encode(), "encoder.json": encoder.to_json().encode()}
+    # Without the model, its corrections have nothing to lean on.
+    leant_on = covariates if any(trial.name == "propensity" for trial in good) else Covariates()
+    files[COVARIATES] = leant_on.to_json().encode()
     for trial in good:
         files[f"{trial.name}.txt"] = trial.scorer.text.encode()
         files[f"{trial.name}.calibration.json"] = json.dumps(trial.scorer.calibration.to_json()).encode()

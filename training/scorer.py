@@ -35,6 +35,10 @@ class Scorer:
     def _single(self) -> SingleRow:
         return SingleRow(self.text, self.width)
 
+    def gains(self) -> Floats:
+        """(width,) what the trees gained by splitting on each column, all of them together."""
+        return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
+
     def predict(self, matrix: Floats) -> Floats:
         """Probabilities, shape (n,), of rows, shape (n, width); NaN is a missing value.
 

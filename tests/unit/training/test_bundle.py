@@ -14,6 +14,7 @@ import pytest
 
 from features.errors import InvalidInput, NoData, NotFound, UntrustedArtefact
 from training.bundle import CHAMPION, champion, load_bundle, publish_champion, write_bundle
+from training.covariates import Covariates
 from training.release import promote
 from training.report import TrainingReport
 
@@ -73,6 +74,21 @@ def test_a_model_that_is_not_in_the_bundle_answers_its_base_rate(folder: Path, t
     assert bundle.predict("churn", np.zeros((3, 2))).tolist() == [whole.base_rates["churn"]] * 3
     with pytest.raises(KeyError):
         bundle.predict("astrology", np.zeros((1, 2)))
+
+
+def test_the_online_correction_looks_at_what_the_propensity_model_leans_on_most(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    gains = dict(zip(bundle.contract.names, bundle.scorers["propensity"].gains(), strict=False))
+    chosen = bundle.covariates.names
+    assert 1 <= len(chosen) <= 7
+    assert min(gains[name] for name in chosen) > 0.0
+    assert list(chosen) == sorted(chosen, key=lambda name: -gains[name])
+
+
+def test_a_bundle_from_before_there_were_covariates_has_none(folder: Path, tmp_path: Path) -> None:
+    files = {f.name: f.read_bytes() for f in folder.iterdir() if f.name not in ("manifest.json", "covariates.json")}
+    manifest = {key: value for key, value in load_bundle(folder).manifest.items() if key != "files"}
+    assert load_bundle(write_bundle(tmp_path / "older", manifest, files)).covariates == Covariates()
 
 
 def test_columns_too_many_or_too_few_are_refused(folder: Path) -> None:

@@ -12,6 +12,7 @@ from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
 from training.bundle import bundle_ids, champion, load_bundle
+from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.pipeline import train
 from training.release import base_rate, objection
@@ -95,6 +96,7 @@ def test_a_model_without_data_is_left_out_and_the_others_go_on(
     bundle = load_bundle(report.folder)
     assert "propensity" not in bundle.models
     assert bundle.base_rates["propensity"] == pytest.approx(1 / 20)
+    assert bundle.covariates == Covariates()
 
 
 def test_a_horizon_too_long_for_the_history_leaves_only_propensity(
