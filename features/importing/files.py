@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from features.errors import MappingError
@@ -35,18 +36,18 @@ def _matches(mapping: ImportMapping, spec: FileSpec, folder: Path) -> list[Path]
         if found:
             return found
     there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    key = f"file.{spec.name}.path"
     looked_for = f"looked for {spec.path} and {spec.path}.gz in {folder}, which has {there}"
-    raise MappingError(f"{mapping.name}: {key}: {looked_for}", field=key)
+    raise mapping.fault(f"file.{spec.name}", 0, "path", looked_for)
 
 
 class Table:
-    """The rows of one file of the mapping. Each gets `{row}`, `{file}` and the columns that `add` makes."""
+    """The rows of one file of the mapping. Each gets `{row}`, `{file}` and the columns of `each` and `add`."""
 
     def __init__(self, spec: FileSpec, paths: list[Path], watch: Watch) -> None:
         self.spec, self.paths = spec, paths
         self._watch = watch
         self._add = [(name, getter(value)) for name, value in spec.add.items()]
+        self._each = [dict(zip(spec.each, values, strict=True)) for values in product(*spec.each.values())]
 
     @property
     def size(self) -> int:
@@ -58,11 +59,18 @@ class Table:
             source = Source(path, self.spec.format, self.spec.delimiter)
             stem, reported = path.name.split(".")[0], 0
             for count, row in enumerate(source.rows(), start=1):
-                yield path.name, self._complete(row, stem) if row.reason is None else row
+                for seen in self._seen(row):
+                    yield path.name, self._complete(seen, stem) if seen.reason is None else seen
                 if count % _STRIDE == 0:
                     self._watch(path.name, source.position() - reported)
                     reported = source.position()
             self._watch(path.name, source.size - reported)
+
+    def _seen(self, row: Row) -> list[Row]:
+        """The row once for each of the values of `each`, and a bad one once."""
+        if row.reason is not None or not self.spec.each:
+            return [row]
+        return [row._replace(values=row.values | more) for more in self._each]
 
     def _complete(self, row: Row, stem: str) -> Row:
         values = row.values
@@ -82,7 +90,9 @@ class Table:
             if twice:
                 raise MappingError(f"{path}: the header has {', '.join(sorted(twice))} more than once")
         known = [set(columns) for columns in told if columns is not None]
-        return set.intersection(*known) | set(self.spec.add) if len(known) == len(told) and known else None
+        return (
+            set.intersection(*known) | {*self.spec.add, *self.spec.each} if len(known) == len(told) and known else None
+        )
 
 
 def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:
@@ -91,13 +101,13 @@ def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:
     for spec in mapping.files.values():
         for name, value in spec.add.items():
             for group in value.needs():
-                _check(mapping, spec.name, group, known, {}, f"file.{spec.name}.add.{name}")
+                _check(mapping, spec.name, group, known, {}, (f"file.{spec.name}", 0, f"add.{name}"))
     for rule in mapping.rules:
         joins = {join.name: join.file for join in rule.joins}
         for key, group in _needs(rule):
-            _check(mapping, rule.file, group, known, joins, f"{rule.target}.{key}")
+            _check(mapping, rule.file, group, known, joins, (rule.target, rule.number, key))
         for join in rule.joins:
-            _check(mapping, join.file, (join.key,), known, {}, f"{rule.target}.join.{join.name}.key")
+            _check(mapping, join.file, (join.key,), known, {}, (rule.target, rule.number, f"join.{join.name}.key"))
 
 
 def _needs(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -114,19 +124,16 @@ def _check(
     group: tuple[str, ...],
     known: Mapping[str, set[str] | None],
     joins: Mapping[str, str],
-    key: str,
+    place: tuple[str, int, str],
 ) -> None:
     missing = None
     for column in group:
         joined, _, rest = column.partition(".")
-        place, name = (joins[joined], rest) if joined in joins else (file, column)
-        columns = known[place]
+        holder, name = (joins[joined], rest) if joined in joins else (file, column)
+        columns = known[holder]
         if columns is None or name in columns or name.split(".")[0] in columns:
             return
-        missing = (name, place, columns)
+        missing = (name, holder, columns)
     if missing is not None:
-        name, place, columns = missing
-        raise MappingError(
-            f"{mapping.name}: {key}: file.{place} has no column {name!r}; it has {', '.join(sorted(columns))}",
-            field=key,
-        )
+        name, holder, columns = missing
+        raise mapping.fault(*place, f"file.{holder} has no column {name!r}; it has {', '.join(sorted(columns))}")

@@ -9,23 +9,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from features.catalogue.lines import Lines
+from features.domain import Scalar
+from features.errors import MappingError
 from features.importing.values import Value
 
 #: What `shift` may say: move all times so that the newest event falls at the present.
 NEWEST_TO_NOW = "newest_to_now"
 #: What `attach_to` may say: the outcome belongs to the latest decision before it for this customer and action.
 LATEST_DECISION = "latest_decision"
+NO_LINES = Lines("")
 
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others."""
+    """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others.
+
+    `each` gives it columns of its own: every row is seen once for each of their values.
+    """
 
     name: str
     path: str
     format: str | None = None
     delimiter: str = ","
     add: Mapping[str, Value] = field(default_factory=dict)
+    each: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class Rule:
     joins: tuple[Join, ...] = ()
     attach_to: str | None = None
     attach_within_days: float | None = None
+    #: Which of the target's tables of the mapping this is, from 0.
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,14 @@ class ImportMapping:
     files: Mapping[str, FileSpec]
     rules: tuple[Rule, ...]
     entries: Mapping[str, tuple[dict[str, Any], ...]]
+    #: For naming where something stands.
+    lines: Lines = field(default=NO_LINES, compare=False, repr=False)
+    numbers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def fault(self, section: str, number: int, key: str, message: str) -> MappingError:
+        """Something wrong with `key` in the `number`-th table of a section, with file and line."""
+        line, named = self.lines.of(section, number, key or None), f"{section}.{key}".rstrip(".")
+        return MappingError(f"{self.name}.toml:{line}: {named}: {message}", field=named)
 
     def rules_for(self, *targets: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.target in targets)

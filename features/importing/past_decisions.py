@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from features.catalogue import Action, Catalogue
 from features.clock import DAY
-from features.domain import Arm, Decision, Item, Versions
+from features.domain import DO_NOTHING, Arm, Decision, Item, Versions
 from features.importing.kinds import BadValue
 from features.importing.rules import Fields
 
 
 def make_decision(fields: Fields, catalogue: Catalogue, origin: str) -> Decision:
-    """A past decision with its one item; `origin` stands for the versions that made it. Raises BadValue."""
+    """A past decision with its one item; `origin` stands for the versions that made it. Raises BadValue.
+
+    The action do_nothing is that of no contact: it is in no catalogue, and on no channel.
+    """
+    nothing = fields["action"] == DO_NOTHING.action
     return Decision(
         decision_id=fields["decision_id"],
         request_id=fields["decision_id"],
         customer_id=fields["customer_id"],
         decided_at=fields["decided_at"],
-        items=(_item(fields, catalogue.actions.get(fields["action"])),),
-        result="action",
+        items=(_nothing(fields) if nothing else _item(fields, catalogue.actions.get(fields["action"])),),
+        result=DO_NOTHING.action if nothing else "action",
         reason=None,
         fallback_reason=None,
         versions=Versions(None, origin, origin),
@@ -34,15 +38,26 @@ def _item(fields: Fields, known: Action | None) -> Item:
         )
     # A value that is an expression needs a customer's scores, which nobody knows of the past.
     usual = known.value if known is not None and isinstance(known.value, float) else 0.0
+    return _made(
+        fields, Arm(fields["action"], fields["channel"]), group, fields.get("action_value", usual), window_days
+    )
+
+
+def _nothing(fields: Fields) -> Item:
+    """Its own value is 0, and no answer is waited for unless the row gives a window."""
+    return _made(fields, DO_NOTHING, DO_NOTHING.channel, 0.0, fields.get("window_days", 0.0))
+
+
+def _made(fields: Fields, arm: Arm, group: str, value: float, window_days: float) -> Item:
     closes_at = fields["decided_at"] + round(window_days * DAY)
     return Item(
         rank=1,
-        arm=Arm(fields["action"], fields["channel"]),
+        arm=arm,
         action_group=group,
         action_probability=fields["action_probability"],
         p_model=None,
         p_accept=None,
-        action_value=fields.get("action_value", usual),
+        action_value=value,
         expected_value=0.0,
         priority=0.0,
         content=None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from features.catalogue import make_entry
 from features.catalogue.entry import Entry, Wrong
-from features.catalogue.lines import Lines
+from features.catalogue.lines import Lines, line_of
+from features.domain import Scalar
 from features.errors import MappingError
 from features.importing.kinds import FREE, plain
 from features.importing.mapping import (
@@ -45,7 +47,7 @@ def load_mapping(name_or_path: str, shipped: Path = SHIPPED / "mappings") -> Imp
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except ValueError as error:  # both that of tomllib and that of UTF-8
-        raise MappingError(f"{path}: not TOML: {error}") from error
+        raise MappingError(f"{path}:{line_of(error)}: not TOML: {error}") from error
     return _Reader(path, Lines(text)).read(content)
 
 
@@ -60,6 +62,7 @@ class _Reader:
             raise self._fault("file", 0, Wrong("", "is needed: name the files to read, as in [file.orders]"), "file")
         rules: list[Rule] = []
         entries: dict[str, list[dict[str, Any]]] = {section: [] for section in _ENTRIES}
+        numbers: dict[tuple[str, str], int] = {}
         for section, tables in content.items():
             if section not in (*TARGETS, *_ENTRIES):
                 continue
@@ -68,16 +71,17 @@ class _Reader:
             for number, table in enumerate(tables):
                 try:
                     if section in TARGETS and (section not in _ENTRIES or "from" in table):
-                        rules.append(_rule(section, table, files))
+                        rules.append(replace(_rule(section, table, files), number=number))
                     else:
                         make_entry(section, table)
                         entries[section].append(table)
+                        numbers[section, table["id"]] = number
                 except Wrong as wrong:
                     raise self._fault(section, number, wrong) from wrong
         if shift and not any(rule.target == "event" for rule in rules):
             raise self._fault("shift", 0, Wrong("", "needs an [[event]], whose newest time it moves to the present"))
         fixed = {section: tuple(tables) for section, tables in entries.items()}
-        return ImportMapping(self._path.stem, about, shift, files, tuple(rules), fixed)
+        return ImportMapping(self._path.stem, about, shift, files, tuple(rules), fixed, self._lines, numbers)
 
     def _top(self, content: dict[str, Any]) -> tuple[str, str | None]:
         entry = Entry(content, taken=(*TARGETS, *_ENTRIES, "file"))
@@ -115,6 +119,7 @@ def _file(name: str, table: dict[str, Any]) -> FileSpec:
         entry.choice("format", FORMATS, None) if "format" in table else None,
         entry.take("delimiter", str, ","),
         {column: _value(f"add.{column}", given, FREE) for column, given in entry.take("add", dict, {}).items()},
+        {column: _each(f"each.{column}", given) for column, given in entry.take("each", dict, {}).items()},
     )
     entry.finish()
     if len(spec.delimiter) != 1:
@@ -147,6 +152,14 @@ def _value(key: str, given: Any, kind: Any) -> Value:
         return read_value(given, kind)
     except Wrong as wrong:
         raise Wrong(f"{key}.{wrong.key}".rstrip("."), wrong.message) from wrong
+
+
+def _each(key: str, given: Any) -> tuple[Scalar, ...]:
+    if not isinstance(given, list) or not given or not all(isinstance(one, str | int | float | bool) for one in given):
+        raise Wrong(key, f"must be a list of texts or numbers, like [0, 168], not {given!r}")
+    if len({plain(one) for one in given}) < len(given):
+        raise Wrong(key, "has a value more than once")
+    return tuple(given)
 
 
 def _attach(entry: Entry, fields: Mapping[str, Value]) -> tuple[str | None, float | None]:

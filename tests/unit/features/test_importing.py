@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.catalogue import load_catalogue, read_catalogue
 from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
-from features.domain import Arm, Customer
+from features.domain import DO_NOTHING, Arm, Customer
 from features.errors import CatalogueError, MappingError
 from features.importing import ImportReport, Tally, load_mapping, planned_bytes, run_import
 from features.ledger import Ledger, open_ledger, read_arrow
@@ -258,7 +258,7 @@ def test_an_import_that_was_interrupted_is_completed_by_running_it_again(shop: W
 def test_a_missing_file_is_named_with_what_was_looked_for_and_what_is_there(shop: Workshop) -> None:
     shop.write("other.jsonl", [])
     with pytest.raises(
-        MappingError, match=r"m: file\.log\.path: looked for log\.jsonl and log\.jsonl\.gz.*other\.jsonl"
+        MappingError, match=r"m\.toml:3: file\.log\.path: looked for log\.jsonl and log\.jsonl\.gz.*other\.jsonl"
     ):
         shop.run(EVENTS)
     with pytest.raises(MappingError, match="no such file or folder"):
@@ -296,6 +296,10 @@ def test_a_column_that_a_header_does_not_have_is_refused_before_a_row_is_read(
     with pytest.raises(MappingError, match="has no column") as caught:
         shop.run(mapping.replace(*change))
     assert caught.value.field == key
+    told = caught.value.message.split(": ")
+    assert told[1] == key
+    line = int(told[0].removeprefix("m.toml:"))
+    assert mapping.replace(*change).splitlines()[line - 1].startswith(change[1].splitlines()[-1])
     assert shop.ledger.count("events") == 0
 
 
@@ -456,7 +460,7 @@ def test_actions_may_be_written_out_in_the_mapping(shop: Workshop) -> None:
     shop.write("log.jsonl", [log(1)])
     written = '[[channel]]\nid = "mail"\n[[action]]\nid = "a"\ngroup = "g"\ntreatment = [{ channel = "mail" }]\n'
     assert shop.run(EVENTS + written).tallies["action"] == Tally(1, 1, 0, 0)
-    with pytest.raises(MappingError, match="action b: channels: no channel 'fax'"):
+    with pytest.raises(MappingError, match=r"m\.toml:14: action: b: channels: no channel 'fax'"):
         shop.run(EVENTS + written.replace('"mail" }', '"fax" }').replace('id = "a"', 'id = "b"'))
 
 
@@ -533,6 +537,46 @@ def test_a_decision_about_an_unknown_action_needs_group_and_window_in_its_row(sh
     given = 'action_group = { constant = "old" }\nwindow_days = 1\n[[outcome]]'
     assert shop.run(PAST.replace("[[outcome]]", given)).tallies["decision"] == Tally(2, 1, 0, 1)
     assert shop.ledger.decision("d1").items[0].closes_at == parse_time("2026-01-02")
+
+
+def test_doing_nothing_can_be_what_was_decided(shop: Workshop) -> None:
+    shop.write("mail.jsonl", [mail("d1", "sent", 0, offer="do_nothing")])
+    assert shop.run(PAST).tallies["decision"] == Tally(1, 1, 0, 0)
+    (item,) = shop.ledger.decision("d1").items
+    assert (item.arm, item.action_value, item.closes_at) == (DO_NOTHING, 0.0, item.decided_at)
+    assert shop.rows("SELECT result FROM decisions") == [{"result": "do_nothing"}]
+
+
+WAVES = """
+[file.people]
+path = "people.csv"
+each.hour = [0, 24]
+each.half = ["a", "b"]
+add.moment = { text = "{id} {hour}{half}" }
+[file.mail]
+path = "mail.csv"
+add.moment = { text = "{who} {hour}{half}" }
+[[decision]]
+from = "people"
+join.sent = { file = "mail", key = "moment", on = "moment" }
+where = { "sent.who" = { present = false } }
+decision_id = { text = "nothing {moment}" }
+customer_id = "id"
+action = { constant = "do_nothing" }
+channel = { constant = "none" }
+decided_at = { column = "hour", time = "hours", since = 2026-01-01T00:00:00Z }
+action_probability = 0.5
+"""
+
+
+def test_every_row_is_seen_once_for_each_moment_so_that_who_got_nothing_is_decided_about_too(shop: Workshop) -> None:
+    shop.write("people.csv", "id\n1\n2\n")
+    shop.write("mail.csv", "who,hour,half\n1,0,a\n2,0,b\n2,24,b\n")
+    assert shop.run(WAVES).tallies == {"decision": Tally(5, 5, 0, 0)}
+    assert shop.run(WAVES).tallies == {"decision": Tally(5, 0, 5, 0)}
+    made = shop.rows("SELECT decision_id, decided_at FROM decisions ORDER BY decision_id")
+    assert [row["decision_id"].removeprefix("nothing ") for row in made] == ["1 0b", "1 24a", "1 24b", "2 0a", "2 24a"]
+    assert made[1]["decided_at"] - made[0]["decided_at"] == DAY
 
 
 def test_an_outcome_belongs_to_the_latest_earlier_decision_of_customer_and_action(shop: Workshop) -> None:
@@ -678,10 +722,28 @@ def test_the_telco_customers_are_imported(tmp_path: Path, shared_data: Path) -> 
     shop.ledger.close()
 
 
+def test_the_email_experiment_is_imported_once_with_its_published_counts(tmp_path: Path, shared_data: Path) -> None:
+    first, second, shop = shipped("hillstrom", shared_data / "hillstrom", tmp_path)
+    counts = {"channel": 1, "group": 1, "action": 2, "customer": 64_000, "event": 9_394 + 578, "decision": 64_000}
+    counts |= {"outcome": 9_394 + 578}
+    assert first.tallies == {target: Tally(count, count, 0, 0) for target, count in counts.items()}
+    assert second.tallies == {target: Tally(count, 0, count, 0) for target, count in counts.items()}
+    assert (first.unreadable, first.rejects) == (0, None)
+    drawn = shop.rows("SELECT action, count(*) AS n, min(action_probability) AS p FROM decision_items GROUP BY 1")
+    assert {row["action"]: row["n"] for row in drawn} == {
+        "do_nothing": 21_306,
+        "mens_email": 21_307,
+        "womens_email": 21_387,
+    }
+    assert {row["p"] for row in drawn} == {1 / 3}
+    shop.ledger.close()
+
+
 def test_the_whole_rewards_programme_is_imported_once(tmp_path: Path, shared_data: Path) -> None:
     first, second, shop = shipped("starbucks", shared_data / "starbucks", tmp_path)
-    counts = {"channel": 4, "group": 3, "action": 10, "customer": 17_000, "event": 306_534, "decision": 76_277}
-    counts |= {"outcome": 91_304}
+    counts = {"channel": 4, "group": 3, "action": 10, "customer": 17_000, "event": 306_534}
+    # 76,277 sendings, and everybody who was sent nothing at one of the six waves.
+    counts |= {"decision": 6 * 17_000, "outcome": 91_304}
     assert first.tallies == {target: Tally(count, count, 0, 0) for target, count in counts.items()}
     assert second.tallies == {target: Tally(count, 0, count, 0) for target, count in counts.items()}
     assert (first.unreadable, first.rejects, second.shift) == (0, None, first.shift)
@@ -695,6 +757,8 @@ def test_the_whole_rewards_programme_is_imported_once(tmp_path: Path, shared_dat
         "seen": 57_725,
         "accepted": 33_579,
     }
+    sent = "SELECT count(*) AS n FROM decision_items WHERE action <> 'do_nothing'"
+    assert shop.rows(sent) == [{"n": 76_277}]
     assert shop.rows("SELECT count(*) AS n FROM customers WHERE attributes NOT LIKE '%age%'") == [{"n": 2_175}]
     assert shop.ledger.latest_event_at() == NOW
     catalogue = load_catalogue(shop.settings.catalogue_folder)

@@ -235,6 +235,9 @@ def test_a_file_name_that_could_not_mark_what_it_made_is_refused(tmp_path: Path)
         (FILES + "format = 'xml'\n", 3, "file.f.format", "one of csv"),
         (FILES + "delimiter = ';;'\n", 3, "file.f.delimiter", "single character"),
         (FILES + "add.x = { text = '{a' }\n", 3, "file.f.add.x.text", "columns in braces"),
+        (FILES + "each.x = 5\n", 3, "file.f.each.x", "list of texts or numbers"),
+        (FILES + "each.x = []\n", 3, "file.f.each.x", "list of texts or numbers"),
+        (FILES + "each.x = [1, '1']\n", 3, "file.f.each.x", "more than once"),
         (FILES + "columns = 1\n", 3, "file.f.columns", "unknown key"),
         (FILES + "[event]\nfrom = 'f'\n", 3, "event", "two brackets"),
         (EVENT, 3, "event.occurred_at", "is needed"),
@@ -283,7 +286,7 @@ def test_a_bad_mapping_is_refused_with_file_line_and_key(
 
 
 def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
-    assert "not TOML" in refused(tmp_path, "[[event]\n").message
+    assert "m.toml:2: not TOML" in refused(tmp_path, "\n[[event]\n").message
     (tmp_path / "b.toml").write_bytes(b"\xff")
     with pytest.raises(MappingError, match="not TOML"):
         load_mapping(str(tmp_path / "b.toml"))
