@@ -18,7 +18,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}: {self.message}"
+        return ": ".join(part for part in (f"{self.file}:{self.line}", self.key, self.message) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from features.catalogue.entry import Wrong
-from features.catalogue.lines import Lines
+from features.catalogue.lines import Lines, line_of
 from features.catalogue.makers import MAKERS, check_entry
 from features.catalogue.places import Fault, Place, Places
 from features.catalogue.values import EMPTY_CATALOGUE, Catalogue
@@ -85,8 +84,7 @@ class _Reader:
             text = content.decode()
             sections = tomllib.loads(text)
         except ValueError as error:  # both that of tomllib and that of UTF-8
-            place = re.search(r"line (\d+)", str(error))
-            self.faults.append(Fault(name, int(place.group(1)) if place else 1, "", f"not TOML: {error}"))
+            self.faults.append(Fault(name, line_of(error), "", f"not TOML: {error}"))
             return
         lines = Lines(text)
         for section, tables in sections.items():

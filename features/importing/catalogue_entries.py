@@ -10,7 +10,6 @@ from typing import Any
 from features.catalogue import Action, Catalogue, Group, load_catalogue, make_entry, write_catalogue
 from features.catalogue.entry import Wrong
 from features.clock import format_time
-from features.errors import MappingError
 from features.importing.kinds import BadValue
 from features.importing.mapping import ImportMapping
 from features.importing.report import Tally
@@ -38,7 +37,7 @@ class CatalogueEntries:
             try:
                 self._take(action)
             except BadValue as bad:
-                raise MappingError(f"{mapping.name}: action {action.id}: {bad}", field="action") from bad
+                raise mapping.fault("action", mapping.numbers["action", action.id], "", f"{action.id}: {bad}") from bad
 
     def add(self, rule: ReadyRule, fields: Fields, row: dict[str, Any]) -> None:
         """One action made of a row. Raises BadValue for what a catalogue would refuse."""

@@ -209,6 +209,11 @@ def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, line: int, k
         load_catalogue(tmp_path)
 
 
+def test_a_fault_of_no_key_has_no_stray_colon(tmp_path: Path) -> None:
+    told = str(read_catalogue(folder_with(tmp_path, c="[[channel\n"))[1][0])
+    assert told.startswith("c.toml:1: not TOML: ")
+
+
 def test_a_file_that_is_not_text_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_bytes(b"\xff\xfe")
     assert read_catalogue(tmp_path)[1][0].file == "c.toml"
