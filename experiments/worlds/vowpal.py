@@ -17,12 +17,14 @@ from experiments.worlds.world import BanditWorld, Floats
 from features.domain import DO_NOTHING, Arm
 from features.errors import NotReady
 
-#: Explorer -> its options. -q CA crosses every feature of the customer with every feature of the arm.
+#: Explorer -> its options, the best by regret after 10,000 decisions in the worlds linear and nonlinear of seeds 1,000,
+#: 1,001, of learning rates 0.02 to 2 with and without decay, mtr and dr, gamma scales 10 to 1,000, mellowness 1e-5
+#: to 0.1, covers of 3 to 16, epsilon 0.02 to 0.1, and products of two traits with an arm, which lost to -q CA.
 EXPLORERS: Mapping[str, str] = {
-    "vw-epsilon": "--epsilon 0.05 --cb_type mtr",
-    "vw-squarecb": "--squarecb --cb_type mtr",
-    "vw-regcb": "--regcbopt --mellowness 0.01 --cb_type mtr",
-    "vw-cover": "--cover 5 --cb_type mtr",
+    "vw-epsilon": "--epsilon 0.02 --cb_type mtr -l 1",
+    "vw-squarecb": "--squarecb --cb_type mtr -l 0.25",
+    "vw-regcb": "--regcbopt --mellowness 0.00001 --cb_type mtr",
+    "vw-cover": "--cover 3 --nounif --psi 0.1 --cb_type mtr -l 1",
 }
 _SHARED = "--cb_explore_adf -q CA --quiet"
 
