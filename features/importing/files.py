@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from features.errors import MappingError
@@ -40,12 +41,13 @@ def _matches(mapping: ImportMapping, spec: FileSpec, folder: Path) -> list[Path]
 
 
 class Table:
-    """The rows of one file of the mapping. Each gets `{row}`, `{file}` and the columns that `add` makes."""
+    """The rows of one file of the mapping. Each gets `{row}`, `{file}` and the columns of `each` and `add`."""
 
     def __init__(self, spec: FileSpec, paths: list[Path], watch: Watch) -> None:
         self.spec, self.paths = spec, paths
         self._watch = watch
         self._add = [(name, getter(value)) for name, value in spec.add.items()]
+        self._each = [dict(zip(spec.each, values, strict=True)) for values in product(*spec.each.values())]
 
     @property
     def size(self) -> int:
@@ -57,11 +59,18 @@ class Table:
             source = Source(path, self.spec.format, self.spec.delimiter)
             stem, reported = path.name.split(".")[0], 0
             for count, row in enumerate(source.rows(), start=1):
-                yield path.name, self._complete(row, stem) if row.reason is None else row
+                for seen in self._seen(row):
+                    yield path.name, self._complete(seen, stem) if seen.reason is None else seen
                 if count % _STRIDE == 0:
                     self._watch(path.name, source.position() - reported)
                     reported = source.position()
             self._watch(path.name, source.size - reported)
+
+    def _seen(self, row: Row) -> list[Row]:
+        """The row once for each of the values of `each`, and a bad one once."""
+        if row.reason is not None or not self.spec.each:
+            return [row]
+        return [row._replace(values=row.values | more) for more in self._each]
 
     def _complete(self, row: Row, stem: str) -> Row:
         values = row.values
@@ -81,7 +90,9 @@ class Table:
             if twice:
                 raise MappingError(f"{path}: the header has {', '.join(sorted(twice))} more than once")
         known = [set(columns) for columns in told if columns is not None]
-        return set.intersection(*known) | set(self.spec.add) if len(known) == len(told) and known else None
+        return (
+            set.intersection(*known) | {*self.spec.add, *self.spec.each} if len(known) == len(told) and known else None
+        )
 
 
 def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from features.catalogue.lines import Lines
+from features.domain import Scalar
 from features.errors import MappingError
 from features.importing.values import Value
 
@@ -22,13 +23,17 @@ NO_LINES = Lines("")
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others."""
+    """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others.
+
+    `each` gives it columns of its own: every row is seen once for each of their values.
+    """
 
     name: str
     path: str
     format: str | None = None
     delimiter: str = ","
     add: Mapping[str, Value] = field(default_factory=dict)
+    each: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from features.catalogue import make_entry
 from features.catalogue.entry import Entry, Wrong
 from features.catalogue.lines import Lines, line_of
+from features.domain import Scalar
 from features.errors import MappingError
 from features.importing.kinds import FREE, plain
 from features.importing.mapping import (
@@ -118,6 +119,7 @@ def _file(name: str, table: dict[str, Any]) -> FileSpec:
         entry.choice("format", FORMATS, None) if "format" in table else None,
         entry.take("delimiter", str, ","),
         {column: _value(f"add.{column}", given, FREE) for column, given in entry.take("add", dict, {}).items()},
+        {column: _each(f"each.{column}", given) for column, given in entry.take("each", dict, {}).items()},
     )
     entry.finish()
     if len(spec.delimiter) != 1:
@@ -150,6 +152,14 @@ def _value(key: str, given: Any, kind: Any) -> Value:
         return read_value(given, kind)
     except Wrong as wrong:
         raise Wrong(f"{key}.{wrong.key}".rstrip("."), wrong.message) from wrong
+
+
+def _each(key: str, given: Any) -> tuple[Scalar, ...]:
+    if not isinstance(given, list) or not given or not all(isinstance(one, str | int | float | bool) for one in given):
+        raise Wrong(key, f"must be a list of texts or numbers, like [0, 168], not {given!r}")
+    if len({plain(one) for one in given}) < len(given):
+        raise Wrong(key, "has a value more than once")
+    return tuple(given)
 
 
 def _attach(entry: Entry, fields: Mapping[str, Value]) -> tuple[str | None, float | None]:

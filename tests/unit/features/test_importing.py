@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.catalogue import load_catalogue, read_catalogue
 from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
-from features.domain import Arm, Customer
+from features.domain import DO_NOTHING, Arm, Customer
 from features.errors import CatalogueError, MappingError
 from features.importing import ImportReport, Tally, load_mapping, planned_bytes, run_import
 from features.ledger import Ledger, open_ledger, read_arrow
@@ -539,6 +539,46 @@ def test_a_decision_about_an_unknown_action_needs_group_and_window_in_its_row(sh
     assert shop.ledger.decision("d1").items[0].closes_at == parse_time("2026-01-02")
 
 
+def test_doing_nothing_can_be_what_was_decided(shop: Workshop) -> None:
+    shop.write("mail.jsonl", [mail("d1", "sent", 0, offer="do_nothing")])
+    assert shop.run(PAST).tallies["decision"] == Tally(1, 1, 0, 0)
+    (item,) = shop.ledger.decision("d1").items
+    assert (item.arm, item.action_value, item.closes_at) == (DO_NOTHING, 0.0, item.decided_at)
+    assert shop.rows("SELECT result FROM decisions") == [{"result": "do_nothing"}]
+
+
+WAVES = """
+[file.people]
+path = "people.csv"
+each.hour = [0, 24]
+each.half = ["a", "b"]
+add.moment = { text = "{id} {hour}{half}" }
+[file.mail]
+path = "mail.csv"
+add.moment = { text = "{who} {hour}{half}" }
+[[decision]]
+from = "people"
+join.sent = { file = "mail", key = "moment", on = "moment" }
+where = { "sent.who" = { present = false } }
+decision_id = { text = "nothing {moment}" }
+customer_id = "id"
+action = { constant = "do_nothing" }
+channel = { constant = "none" }
+decided_at = { column = "hour", time = "hours", since = 2026-01-01T00:00:00Z }
+action_probability = 0.5
+"""
+
+
+def test_every_row_is_seen_once_for_each_moment_so_that_who_got_nothing_is_decided_about_too(shop: Workshop) -> None:
+    shop.write("people.csv", "id\n1\n2\n")
+    shop.write("mail.csv", "who,hour,half\n1,0,a\n2,0,b\n2,24,b\n")
+    assert shop.run(WAVES).tallies == {"decision": Tally(5, 5, 0, 0)}
+    assert shop.run(WAVES).tallies == {"decision": Tally(5, 0, 5, 0)}
+    made = shop.rows("SELECT decision_id, decided_at FROM decisions ORDER BY decision_id")
+    assert [row["decision_id"].removeprefix("nothing ") for row in made] == ["1 0b", "1 24a", "1 24b", "2 0a", "2 24a"]
+    assert made[1]["decided_at"] - made[0]["decided_at"] == DAY
+
+
 def test_an_outcome_belongs_to_the_latest_earlier_decision_of_customer_and_action(shop: Workshop) -> None:
     shop.write(
         "mail.jsonl",
@@ -682,10 +722,28 @@ def test_the_telco_customers_are_imported(tmp_path: Path, shared_data: Path) -> 
     shop.ledger.close()
 
 
+def test_the_email_experiment_is_imported_once_with_its_published_counts(tmp_path: Path, shared_data: Path) -> None:
+    first, second, shop = shipped("hillstrom", shared_data / "hillstrom", tmp_path)
+    counts = {"channel": 1, "group": 1, "action": 2, "customer": 64_000, "event": 9_394 + 578, "decision": 64_000}
+    counts |= {"outcome": 9_394 + 578}
+    assert first.tallies == {target: Tally(count, count, 0, 0) for target, count in counts.items()}
+    assert second.tallies == {target: Tally(count, 0, count, 0) for target, count in counts.items()}
+    assert (first.unreadable, first.rejects) == (0, None)
+    drawn = shop.rows("SELECT action, count(*) AS n, min(action_probability) AS p FROM decision_items GROUP BY 1")
+    assert {row["action"]: row["n"] for row in drawn} == {
+        "do_nothing": 21_306,
+        "mens_email": 21_307,
+        "womens_email": 21_387,
+    }
+    assert {row["p"] for row in drawn} == {1 / 3}
+    shop.ledger.close()
+
+
 def test_the_whole_rewards_programme_is_imported_once(tmp_path: Path, shared_data: Path) -> None:
     first, second, shop = shipped("starbucks", shared_data / "starbucks", tmp_path)
-    counts = {"channel": 4, "group": 3, "action": 10, "customer": 17_000, "event": 306_534, "decision": 76_277}
-    counts |= {"outcome": 91_304}
+    counts = {"channel": 4, "group": 3, "action": 10, "customer": 17_000, "event": 306_534}
+    # 76,277 sendings, and everybody who was sent nothing at one of the six waves.
+    counts |= {"decision": 6 * 17_000, "outcome": 91_304}
     assert first.tallies == {target: Tally(count, count, 0, 0) for target, count in counts.items()}
     assert second.tallies == {target: Tally(count, 0, count, 0) for target, count in counts.items()}
     assert (first.unreadable, first.rejects, second.shift) == (0, None, first.shift)
@@ -699,6 +757,8 @@ def test_the_whole_rewards_programme_is_imported_once(tmp_path: Path, shared_dat
         "seen": 57_725,
         "accepted": 33_579,
     }
+    sent = "SELECT count(*) AS n FROM decision_items WHERE action <> 'do_nothing'"
+    assert shop.rows(sent) == [{"n": 76_277}]
     assert shop.rows("SELECT count(*) AS n FROM customers WHERE attributes NOT LIKE '%age%'") == [{"n": 2_175}]
     assert shop.ledger.latest_event_at() == NOW
     catalogue = load_catalogue(shop.settings.catalogue_folder)
