@@ -22,6 +22,7 @@ from experiments.ope.target import Target
 from experiments.ope.targets import parse_targets
 from features.clock import now
 from features.errors import InvalidInput
+from features.ledger import open_ledger
 from features.settings import load_settings
 
 
@@ -45,7 +46,7 @@ def print_evaluation(question: Question) -> None:
     """
     console, settings = Console(), load_settings(question.home)
     with _bar(console) as step:
-        log, targets = _read(question, settings.ledger_url, step("reading"))
+        log, targets = _read(question, settings.ledger, step("reading"))
         found = evaluate(log, targets, model=question.model, progress=step("reward models, intervals"))
     name = "evaluation-" + (question.log if question.log == "ledger" else Path(question.log).stem)
     html, machine = write_page(found, name, settings.report_folder)
@@ -116,6 +117,8 @@ def _left_out(found: Sequence[Evaluation]) -> list[str]:
 
 def _read(question: Question, url: str, progress: Callable[[float], None]) -> tuple[LoggedFeedback, list[Target]]:
     if question.log == "ledger":
+        # Opening it says in one line what is wrong with it, and brings an older one up to date.
+        open_ledger(url).close()
         log = ledger_log(url, now(), question.reward)
         return log.feedback, parse_targets(
             question.targets, log.feedback, rescore=lambda name: log.rescored(name, progress)

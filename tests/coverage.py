@@ -1,4 +1,4 @@
-"""How often the 95 % intervals hold the truth: `python -m tests.coverage` prints the table (about 10 minutes).
+"""How often the 95 % intervals hold the truth: `python -m tests.coverage` prints the table (about half an hour).
 
 Logs of a world of 8 segments and 5 arms whose response rates are known, so the value of a target is an exact sum. The
 logging policy is a sharper or flatter softmax with a floor; each world has another largest weight. Rewards are 0 or 1,
@@ -88,7 +88,7 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of `logs` with an effective sample that is large enough: share of intervals that hold the truth, lie below, above."""
+    """Of `logs` with an effective sample large enough: share of intervals that hold the truth, lie below, above."""
 
     estimator: str
     method: str

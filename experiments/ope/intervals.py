@@ -35,7 +35,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Cumulants:
-    """Of an estimate's error: its variance, third cumulant, and the degrees of freedom of that variance."""
+    """Of an estimate's error: variance, third cumulant, and what the variance's own uncertainty counts for."""
 
     variance: float
     third: float
@@ -44,9 +44,9 @@ class Cumulants:
 
 @formula(
     "Interval",
-    "estimate + s g (Γ⁻¹(q; x + ½) − x) t/z, x = 1/g², g = skewness of the estimate, s its deviation; t has "
-    "2n / (β₂ − 1 − γ²) degrees of freedom. Computed twice, as the data are and with half a response more at each "
-    "size of weight; the interval holds both.",
+    "estimate + s g (Γ⁻¹(q; x + ½) − x), x = 1/g², g = skewness of the estimate, s its deviation. Computed twice, as the "
+    "data are, and with half a response more at each size of weight (times t/z, t with 2n / (β₂ − 1 − γ²) degrees "
+    "of freedom); the interval holds both.",
     "Matches Hall (1992), On the Removal of Skewness by Transformation, to second order, and the Jeffreys interval of "
     "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare",
 )
@@ -58,15 +58,18 @@ def skewed(contributions: Contributions) -> Bounds:
     how far the value may lie above, so the second computation lets each size of weight respond a little.
     """
     plain, careful = cumulants(contributions)
-    one, two = (_matched(contributions.value, c, plain.freedom) for c in (plain, careful))
+    one, two = _matched(contributions.value, plain), _matched(contributions.value, careful)
     return Bounds(min(one.low, two.low), max(one.high, two.high))
 
 
 def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
     """(as the data are, with half a response more at each size of weight) of the estimate's error.
 
-    Customers are independent, their rows are not. The second differs in the moments of ω e alone: those of each half
-    octave of ω are drawn towards the residual's moments in the whole log, as many rows strong as hold half a response.
+    Customers are independent, their rows are not. The degrees of freedom are those of a variance whose fourth moment is
+    β₂, less what moves with the mean (β₂ − 1 − γ² is 0 for a count), which the skewness accounts for; where responses
+    are rare they would widen the first interval beyond what is needed. The second differs in the moments of ω e alone:
+    those of each half octave of ω are drawn towards the residual's moments in the whole log, as many rows strong as
+    hold half a response.
     """
     each = by_unit(contributions, contributions.influences())
     n, rows = len(each), len(contributions.omega)
@@ -77,7 +80,7 @@ def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
     small = n / (n - 1) / rows**2
     freedom = 2.0 * n / max(spread, 1e-9)
     more = _unseen(contributions)
-    plain = Cumulants(second * small, third / rows**3, freedom)
+    plain = Cumulants(second * small, third / rows**3)
     careful = Cumulants(max(0.0, second + more[0]) * small, (third + more[1]) / rows**3, freedom)
     return plain, careful
 
@@ -112,13 +115,13 @@ def _unseen(contributions: Contributions) -> tuple[float, float]:
     return added[0], added[1]
 
 
-def _matched(value: float, c: Cumulants, freedom: float) -> Bounds:
+def _matched(value: float, c: Cumulants) -> Bounds:
     if c.variance <= 0.0:
         return Bounds(value, value)
     deviation = math.sqrt(c.variance)
     skewness = max(abs(c.third) / deviation**3, _LEAST_SKEWNESS)
     events, tail = 1.0 / skewness**2, (1.0 - CONFIDENCE) / 2.0
-    wider = stdtrit(max(freedom, 3.0), 1.0 - tail) / ndtri(1.0 - tail)
+    wider = stdtrit(np.clip(c.freedom, 3.0, 1e9), 1.0 - tail) / ndtri(1.0 - tail)
     low, high = (
         float(deviation * skewness * (gammaincinv(events + 0.5, q) - events) * wider) for q in (tail, 1.0 - tail)
     )

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
-from features.domain import Arm
+from features.domain import Arm, Candidates
 from features.errors import InvalidInput, NoData
 from features.ledger import read_arrow
 from features.rewards import UNIT
@@ -33,19 +33,10 @@ ORDER BY d.position DESC LIMIT {limit:d}
 """
 
 
-class _Candidates(msgspec.Struct):
-    """The part of a record's candidates that is read here."""
-
-    arms: list[str]
-    removed: list[int]
-    contact_cost: list[float | None]
-    priority: list[float]
-    probability: list[float]
-    deviation: list[float] = []
-
-
 class _Record(msgspec.Struct):
-    candidates: _Candidates | None
+    """The part of a decision's record that is read here."""
+
+    candidates: Candidates | None
     features: dict[str, float | None]
 
 
@@ -82,12 +73,19 @@ def ledger_log(url: str, now: int, reward: str = "value", limit: int = MOST_DECI
     if reward not in REWARDS:
         raise InvalidInput(f"no reward {reward!r}; one of {', '.join(REWARDS)}", field="reward")
     rows = read_arrow(url, _LIVE.format(now=now, limit=limit)).to_pylist()
-    decode = msgspec.json.Decoder(_Record).decode
     # In the order they were decided: folds and page do not depend on how they were read.
-    drawn = [(row, one) for row in reversed(rows) if (one := decode(row["record"])).candidates is not None]
+    drawn = [(row, one) for row in reversed(rows) if (one := _record(row["record"])) and one.candidates is not None]
     if not drawn:
         raise NoData("no decision made here is older than the longest attribution window: nothing can be judged yet")
     return _log(drawn, reward)
+
+
+def _record(text: bytes) -> _Record | None:
+    """None for a record of an older form."""
+    try:
+        return msgspec.json.decode(text, type=_Record)
+    except msgspec.ValidationError:
+        return None
 
 
 def _log(drawn: list[tuple[dict[str, Any], _Record]], reward: str) -> LedgerLog:
@@ -100,10 +98,9 @@ def _log(drawn: list[tuple[dict[str, Any], _Record]], reward: str) -> LedgerLog:
         assert one.candidates is not None
         c = one.candidates
         at = [place[arm] for arm, removed in zip(c.arms, c.removed, strict=True) if removed < 0]
-        priority[row, at], probability[row, at] = c.priority, c.probability
-        cost[row, at] = [value or 0.0 for value in c.contact_cost]
-        if c.deviation:
-            deviation[row, at] = c.deviation
+        for table, name in ((priority, "priority"), (probability, "probability"), (deviation, "deviation")):
+            table[row, at] = c.column(name)
+        cost[row, at] = [value or 0.0 for value in c.column("contact_cost")]
     arm = np.array([place.get(Arm(row["action"], row["channel"]).key, -1) for row, _ in drawn])
     units = "reward_units" if reward == "value" else "success_units"
     rewards = np.array([(row[units] or 0) / UNIT for row, _ in drawn])

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each throughput block")
     options = parser.parse_args()
     os.environ.update(QUIET)
+    from tests.bench.ope import ope_rows
     from tests.bench.workload import CHANNELS, build_home
 
     console = Console()
@@ -45,6 +46,7 @@ def main() -> None:
         rows.append(row("worker memory", resident_mb(process), "MB"))
         rows.append(row("start-up to first answer", started, "s"))
     rows += batch_rows(options.home)
+    rows += ope_rows(row)
     show(console, rows)
     DEFAULT_HOME.mkdir(parents=True, exist_ok=True)
     (DEFAULT_HOME / "bench.json").write_text(json.dumps(rows, indent=1))

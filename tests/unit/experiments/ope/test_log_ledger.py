@@ -1,0 +1,159 @@
+"""The ledger is a log: what was drawn from which distribution, and what it earned; policies are scored again on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from experiments.ope.diagnostics import diagnose
+from experiments.ope.evidence import evidence
+from experiments.ope.log_ledger import ledger_log
+from experiments.ope.target import distribution
+from features.cli import typer
+from features.clock import DAY
+from features.domain import DO_NOTHING, Arm, Candidates, Customer, Decision, Item, Removal, Stage, Versions
+from features.errors import InvalidInput, NoData
+from features.ledger import RewardRow, open_ledger
+from training.explorer import named_explorer
+
+NOW = 1_790_000_000_000_000
+ARMS = (Arm("guide", "web"), Arm("offer", "web"))
+KEYS = (DO_NOTHING.key, *(arm.key for arm in ARMS))
+LOGGING = "epsilon-greedy-0.4"
+
+
+def a_ledger(folder: Path, decisions: int = 1_200) -> str:
+    """Decisions drawn by LOGGING, one in three with the offer filtered out; offers succeed where loyalty is high."""
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    ledger, rng = open_ledger(url), np.random.default_rng(3)
+    ledger.put_customers([Customer(f"c{n}") for n in range(decisions)])
+    rewards = []
+    for n in range(decisions):
+        loyalty, limited = float(rng.random()), n % 3 == 0
+        made = _decision(n, loyalty, limited, rng)
+        ledger.append_decision(
+            made,
+            request_hash="",
+            answer=b"",
+            contact_version=0,
+            action_classes=dict.fromkeys(("offer", "guide"), "marketing"),
+        )
+        if made.arm != DO_NOTHING:
+            happened = int(rng.random() < (0.6 * loyalty if made.arm == ARMS[1] else 0.2))
+            rewards.append(
+                RewardRow(made.decision_id, 1, "final", happened * 5_000_000, happened * 1_000_000, None, None)
+            )
+    ledger.save_learning(1, position=0, state="{}", now=NOW, rewards=rewards)
+    ledger.close()
+    return url
+
+
+def packed(values: list[float]) -> bytes:
+    return np.array(values, dtype="<f8").tobytes()
+
+
+def _decision(n: int, loyalty: float, limited: bool, rng: np.random.Generator) -> Decision:
+    """Survivors are do_nothing, guide and, unless limited, offer."""
+    priority = [0.0, 1.0] + ([] if limited else [3.0 * loyalty])
+    count = len(priority)
+    shares = named_explorer(LOGGING).probabilities(np.array(priority), np.zeros(count))
+    drawn = int(rng.choice(count, p=shares))
+    arm, at = (DO_NOTHING, *ARMS)[drawn], NOW - 30 * DAY
+    columns: dict[str, bytes | float | None] = {
+        **{"p_model": 0.2, "p_accept": 0.2, "action_value": 5.0, "context_weight": 1.0, "lever": 1.0, "deviation": 0.1},
+        "contact_cost": packed([0.0, *([0.25] * (count - 1))]),
+        "priority": packed(priority),
+        "probability": packed(shares.tolist()),
+    }
+    removals = [Removal(Stage.ELIGIBILITY, "too many")] if limited else []
+    candidates = Candidates(KEYS, [-1, -1, 0 if limited else -1], removals, columns)
+    item = Item(1, arm, "g", float(shares[drawn]), 0.2, 0.2, 5.0, 1.0, priority[drawn], None, at, at + 7 * DAY)
+    versions = Versions("b", LOGGING + "/1", "c")
+    return Decision(
+        f"d{n}", f"r{n}", f"c{n}", at, (item,), "action", None, None, versions, candidates, {}, {"loyalty": loyalty}
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    a_ledger(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(home: Path) -> str:
+    return f"sqlite:///{home / 'ledger.db'}"
+
+
+def test_each_decision_is_a_row_with_its_distribution_and_what_it_earned(url: str) -> None:
+    log = ledger_log(url, NOW).feedback
+    assert (len(log), log.arms) == (1_200, KEYS)
+    assert log.allowed is not None
+    assert log.logging_probability is not None
+    assert log.allowed.sum(axis=1).tolist()[:3] == [2, 3, 3]
+    assert log.context_names == ("loyalty",)
+    # Money less what the contact cost; doing nothing costs nothing.
+    assert set(np.unique(log.reward)) == {-0.25, 0.0, 4.75}
+    assert (log.reward[log.arm == 0] == 0.0).all()
+    assert set(np.unique(ledger_log(url, NOW, "response").feedback.reward)) == {0.0, 1.0}
+
+
+def test_the_logging_policy_scored_again_is_what_was_logged(url: str) -> None:
+    log = ledger_log(url, NOW)
+    again = log.rescored(LOGGING)
+    assert log.feedback.logging_probability is not None
+    np.testing.assert_allclose(again, log.feedback.logging_probability, atol=1e-12)
+    found = diagnose(evidence(log.feedback, distribution(log.feedback, LOGGING, again)))
+    assert found.effective_sample_size == pytest.approx(1_200)
+
+
+def test_a_policy_that_is_none_or_needs_more_than_the_record_is_refused(url: str) -> None:
+    log = ledger_log(url, NOW)
+    with pytest.raises(InvalidInput, match="no policy of this version is named 'guesswork'"):
+        log.rescored("guesswork")
+    with pytest.raises(InvalidInput, match="leave the ramp out"):
+        log.rescored("thompson,ramp-100-0.05")
+    with pytest.raises(InvalidInput, match="one of value, response"):
+        ledger_log(url, NOW, "applause")
+
+
+def test_what_is_younger_than_the_longest_window_is_not_judged(url: str) -> None:
+    with pytest.raises(NoData, match="older than the longest attribution window"):
+        ledger_log(url, NOW - 25 * DAY)
+
+
+def test_the_command_prints_and_writes_a_page(home: Path) -> None:
+    from experiments.cli import commands
+
+    app = typer.Typer()
+    commands(app)
+    asked = ["experiment", "evaluate", "ledger", "--home", str(home)]
+    targets = ["--target", "epsilon-greedy-0.1", "--target", "uniform", "--target", "constant:do_nothing@none"]
+    done = CliRunner().invoke(app, [*asked, *targets], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "epsilon-greedy-0.1 would have earned" in " ".join(done.output.split())
+    page = (home / "reports" / "evaluation-ledger.html").read_text()
+    for said in ("<svg", "Effective sample size", "Maurer, Pontil", "constant:do_nothing@none"):
+        assert said in page
+    assert (home / "reports" / "evaluation-ledger.json").is_file()
+
+
+def test_a_command_without_an_answer_says_so_in_its_exit_status(tmp_path: Path) -> None:
+    from experiments.cli import commands
+
+    app = typer.Typer()
+    commands(app)
+    log = tmp_path / "log.csv"
+    log.write_text("arm,action_probability,reward\n" + "a,0.5,1\nb,0.5,0\n" * 40)
+    asked = ["experiment", "evaluate", str(log), "--home", str(tmp_path), "--target", "constants"]
+    done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "No number is given" in " ".join(done.output.split())
+    with pytest.raises(InvalidInput, match="write WHAT=COLUMN"):
+        CliRunner().invoke(app, [*asked, "--column", "money"], catch_exceptions=False)
+    with pytest.raises(InvalidInput, match="Policies by name need the ledger"):
+        CliRunner().invoke(app, [*asked, "--target", "thompson"], catch_exceptions=False)
