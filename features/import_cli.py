@@ -88,6 +88,12 @@ def _summary(report: ImportReport) -> str:
         lines.append(f"all times moved by {report.shift / 86_400e6:+,.2f} days")
     if report.rejects is not None:
         lines.append(f"rejected rows with their reasons: {report.rejects}")
+    if report.example_catalogue is not None:
+        lines.append(
+            "\nThis source has no actions, so what will be offered to these customers is Segue's example catalogue.\n"
+            f"Write your own actions, channels and limits in {report.example_catalogue} and check them with\n"
+            "`segue catalogue check`, or add [[action]] tables to the mapping and import again."
+        )
     return "\n".join(lines)
 
 

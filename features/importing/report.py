@@ -22,7 +22,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """`shift` in microseconds; `rejects` is None when no row was rejected; `unreadable` rows belong to no target."""
+    """`shift` in microseconds; `rejects` is None when no row was rejected; `unreadable` rows belong to no target.
+
+    `example_catalogue` is the home's catalogue where that is the shipped example, for nothing brought another.
+    """
 
     mapping: str
     tallies: Mapping[str, Tally]
@@ -30,6 +33,7 @@ class ImportReport:
     shift: int
     seconds: float
     rejects: Path | None
+    example_catalogue: Path | None = None
 
     @property
     def taken(self) -> int:

@@ -24,7 +24,7 @@ from features.importing.sources import Row
 from features.importing.times import refuse_future
 from features.importing.values import FILE, ROW, finder
 from features.ledger import Appended, Ledger
-from features.settings import Settings
+from features.settings import SHIPPED, Settings
 
 _BATCH = 5_000
 #: In which order a report names what was made.
@@ -52,7 +52,9 @@ def run_import(
     seconds = time.perf_counter() - began
     written = rejects.path if rejects.count else None
     tallies = {target: run.tallies[target] for target in ORDER if target in run.tallies}
-    return ImportReport(mapping.name, tallies, run.unreadable, run.shift, seconds, written)
+    folder = settings.catalogue_folder
+    example = folder if load_catalogue(folder).version == load_catalogue(SHIPPED / "catalogue").version else None
+    return ImportReport(mapping.name, tallies, run.unreadable, run.shift, seconds, written, example)
 
 
 def _unwatched(_file: str, _read: int) -> None:

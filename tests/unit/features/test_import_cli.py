@@ -43,6 +43,18 @@ def test_it_says_where_rejected_rows_are_and_fails_where_nothing_was_taken(app: 
     assert "unreadable rows" in result.stdout
 
 
+def test_it_says_when_the_example_catalogue_is_left_and_what_to_do(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('[file.f]\npath = "f.csv"\n[[customer]]\nfrom = "f"\ncustomer_id = "id"\n')
+    (tmp_path / "f.csv").write_text("id\n1\n")
+    words = ["import", str(tmp_path / "m.toml"), str(tmp_path / "f.csv"), "--home", str(tmp_path / "home")]
+    first, again = (CliRunner().invoke(app, words, catch_exceptions=False).stdout for _ in range(2))
+    assert "example catalogue" in first
+    assert "example catalogue" in again
+    assert "`segue catalogue check`" in first
+    (tmp_path / "home" / "catalogue" / "actions.toml").write_text('[[group]]\nid = "ours"\n')
+    assert "example catalogue" not in CliRunner().invoke(app, words, catch_exceptions=False).stdout
+
+
 def test_a_bad_mapping_is_refused_before_a_home_is_made(app: typer.Typer, tmp_path: Path) -> None:
     words = ["import", "nothing", str(tmp_path), "--home", str(tmp_path / "home")]
     with pytest.raises(MappingError):
