@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 from hypothesis import settings
 
 from features.ledger import Ledger, open_ledger
@@ -18,6 +19,7 @@ settings.register_profile("segue", deadline=None, derandomize=True)
 settings.load_profile("segue")
 
 POSTGRES_URL = os.environ.get("SEGUE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+REDIS_URL = os.environ.get("SEGUE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -59,6 +61,21 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = open_ledger(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def redis_address() -> Iterator[str]:
+    """An address with a project of its own, whose keys are removed afterwards."""
+    client = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=2)
+    try:
+        client.ping()
+    except redis.RedisError:
+        _missing(f"Redis at {REDIS_URL}")
+    project = f"test_{uuid.uuid4().hex}"
+    yield f"{REDIS_URL.removeprefix('redis://').split('/')[0]},project={project}"
+    for key in client.scan_iter(f"*{project}*"):
+        client.delete(key)
+    client.close()
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ def main() -> None:
         rows.append(row("worker memory", resident_mb(process), "MB"))
         rows.append(row("start-up to first answer", started, "s"))
     rows += batch_rows(options.home)
+    rows += append_rows(options.home)
+    rows += hung_rows(options.home, body)
     rows += ope_rows(row)
     show(console, rows)
     DEFAULT_HOME.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,48 @@ def batch_rows(home: Path) -> list[dict[str, Any]]:
         row("batch decisions, dry run / bare LightGBM predict", middle[1], "ratio", interval=spread[1]),
         row("batch decisions per second, recorded", times.customers / float(np.median(times.recorded)), "1/s"),
         row("rows predicted for a customer", times.rows / times.customers, "rows"),
+    ]
+
+
+def append_rows(home: Path) -> list[dict[str, Any]]:
+    """Waiting for the disk together beside waiting for it each; the interval is that of the rounds."""
+    from tests.bench.ledger import SLOW_SYNC_SECONDS, THREADS, append_rates
+
+    rates = append_rates(home)
+    ratios, slow = rates.gathered / rates.single, rates.slow_gathered / rates.slow_single
+    share = 1.0 - float(np.median(rates.single)) / float(np.median(rates.unsafe))
+    name = "acknowledged decisions per second, power-safe / one commit per row"
+    simulated = f"the same, SIMULATED disk, {SLOW_SYNC_SECONDS * 1e3:.0f} ms more a commit"
+    spread = [(float(some.min()), float(some.max())) for some in (ratios, slow)]
+    return [
+        row(name, float(np.median(ratios)), "ratio", ">= 10", ">= 50", spread[0]),
+        row(f"decisions per second, power-safe, {THREADS} threads", float(np.median(rates.gathered)), "1/s"),
+        row("decisions per second, power-safe, one commit per row", float(np.median(rates.single)), "1/s"),
+        row("share of that which waits for the disk", share, "ratio"),
+        row(simulated, float(np.median(slow)), "ratio", interval=spread[1]),
+    ]
+
+
+def hung_rows(home: Path, body: Any) -> list[dict[str, Any]]:
+    """Decisions over HTTP while the feature store hangs; nothing where there is no Redis."""
+    from tests.bench.hung import hung_times, redis_answers, redis_home
+
+    name = "feature store hung: p99 / healthy p99"
+    if not redis_answers():
+        print(f"left out, because no Redis answers: {name}")
+        return []
+    with redis_home(home) as (copy, tell), segue(copy) as (port, _process, _started):
+        times = hung_times(port, tell, body)
+    ratio = ratio_interval(times.hung, times.healthy, 0.99)
+    marked, asked = times.marks.total() - times.marks[None], times.marks.total()
+    milliseconds = [np.concatenate(blocks) * 1e3 for blocks in (times.hung, times.healthy)]
+    return [
+        row(name, ratio[0], "ratio", "<= 1.5", "<= 1.0", ratio[1:]),
+        row("feature store hung: share of answers marked", marked / asked, "ratio", ">= 1.0", ">= 1.0"),
+        row("feature store hung: p99", float(np.quantile(milliseconds[0], 0.99)), "ms"),
+        row("feature store well (Redis behind a proxy): p99", float(np.quantile(milliseconds[1], 0.99)), "ms"),
+        row("feature store hung: answers of a block that waited for it", times.waited, "answers"),
+        row("feature store back: seconds until answers are unmarked, longest", times.recovery_seconds, "s"),
     ]
 
 

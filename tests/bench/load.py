@@ -32,8 +32,11 @@ def decide_body(customers: Sequence[str], channels: Sequence[str]) -> Body:
     return body
 
 
-def latencies(port: int, body: Body, requests: int) -> np.ndarray:
-    """(requests,) seconds each, over one connection. Raises when an answer is not 200."""
+def latencies(port: int, body: Body, requests: int, answers: list[bytes] | None = None) -> np.ndarray:
+    """(requests,) seconds each, over one connection; what is answered is added to `answers`.
+
+    Raises when an answer is not 200.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.connect()
     connection.sock.setsockopt(6, 1, 1)  # TCP_NODELAY
@@ -47,6 +50,8 @@ def latencies(port: int, body: Body, requests: int) -> np.ndarray:
         taken[i] = time.perf_counter() - start
         if response.status != 200:
             raise RuntimeError(f"port {port} answered {response.status}: {answer[:300]!r}")
+        if answers is not None:
+            answers.append(answer)
     connection.close()
     return taken
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import redis
 
 from features.contract import Feature, FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
 from features.settings import Settings
 from features.store import FeastFeatureStore, FeatureRow, FeatureStore, MemoryFeatureStore, open_feature_store
 
-REDIS_URL = os.environ.get("SEGUE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 CONTRACT = FeatureContract(
     tuple(Feature(name, view, "1", name) for name, view in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("c1", "c")))
 )
@@ -35,23 +31,6 @@ def rows(as_of: int, values: Mapping[str, Values], contract: FeatureContract = C
         name: pa.array([row[n] for row in values.values()], pa.float64()) for n, name in enumerate(contract.names)
     }
     return pa.table({"customer_id": list(values), "as_of": pa.array([as_of] * len(values), pa.int64()), **columns})
-
-
-@pytest.fixture
-def redis_address() -> Iterator[str]:
-    """An address with a project of its own, whose keys are removed afterwards."""
-    client = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=2)
-    try:
-        client.ping()
-    except redis.RedisError:
-        if os.environ.get("SEGUE_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"Redis at {REDIS_URL} does not answer, and SEGUE_REQUIRE_SERVICES=1 asks for it")
-        pytest.skip(f"Redis at {REDIS_URL} does not answer")
-    project = f"test_{uuid.uuid4().hex}"
-    yield f"{REDIS_URL.removeprefix('redis://').split('/')[0]},project={project}"
-    for key in client.scan_iter(f"*{project}*"):
-        client.delete(key)
-    client.close()
 
 
 def feast_store(home: Path, address: str = "") -> FeastFeatureStore:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import redis
 
 from features.aggregates import open_history
 from features.clock import DAY, HOUR, MINUTE
@@ -20,7 +16,6 @@ from features.refresh import push_customers, refresh_features
 from features.settings import SHIPPED, Settings
 from features.store import open_feature_store
 
-REDIS_URL = os.environ.get("SEGUE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 CUSTOMERS = 500
 NOW = 20_000 * DAY + 7 * HOUR + 123_457
 LATER = NOW + 3 * DAY + 1
@@ -28,22 +23,8 @@ GROUPS = {"upgrade_premium": "growth", "stay_discount": "retention", "loyalty_po
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def online_store(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield ""
-        return
-    client = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=2)
-    try:
-        client.ping()
-    except redis.RedisError:
-        if os.environ.get("SEGUE_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"Redis at {REDIS_URL} does not answer, and SEGUE_REQUIRE_SERVICES=1 asks for it")
-        pytest.skip(f"Redis at {REDIS_URL} does not answer")
-    project = f"test_{uuid.uuid4().hex}"
-    yield f"{REDIS_URL.removeprefix('redis://').split('/')[0]},project={project}"
-    for key in client.scan_iter(f"*{project}*"):
-        client.delete(key)
-    client.close()
+def online_store(request: pytest.FixtureRequest) -> str:
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("redis_address"))
 
 
 def write_history(ledger: Ledger, draw: random.Random) -> None:
