@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from experiments.worlds.correction import CORRECTIONS, SHIPPED
 from experiments.worlds.named import make_world
 from experiments.worlds.play import Player, Run, play
 from experiments.worlds.references import Oracle, Random, best_constant, catalogue_order
@@ -48,7 +49,10 @@ def roster(asked: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """The players of a contest: those asked for (`all`: every policy of the product), and every reference there is."""
     segue = [*policies(settings)] if "all" in asked else [name for name in asked if name not in EXPLORERS]
     for name in segue:
-        explorer_of(name, settings)
+        policy, _, correction = name.partition("+")
+        explorer_of(policy, settings)
+        if correction and correction not in CORRECTIONS:
+            raise InvalidInput(f"{name!r}: after + one of {', '.join(CORRECTIONS)}", field="policy")
     wabbits = [*EXPLORERS] if installed() else []
     return tuple(dict.fromkeys((*segue, GREEDY, *BASELINES, *wabbits, ORACLE)))
 
@@ -84,8 +88,9 @@ def maker(name: str, decisions: int, settings: Settings) -> Make:
         return plain[name]
     if name in EXPLORERS:
         return lambda world: VowpalPlayer(world, name, EXPLORERS[name])
-    explorer = explorer_of(name, settings)
-    return lambda world: SeguePlayer(world, name, explorer)
+    policy, _, correction = name.partition("+")
+    explorer, make = explorer_of(policy, settings), CORRECTIONS[correction or SHIPPED]
+    return lambda world: SeguePlayer(world, name, explorer, make)
 
 
 def hold(contest: Contest, settings: Settings, file: Path | None, told: Callable[[float, str], None]) -> list[Run]:
@@ -145,7 +150,18 @@ def fingerprint(player: str) -> str:
 
 
 #: The modules of `training` that what Segue does in a world depends on.
-_LEARNING = ("bandit", "calibration", "explorer", "models", "policies", "scorer", "split", "thompson")
+_LEARNING = (
+    "bandit",
+    "calibration",
+    "covariates",
+    "explorer",
+    "models",
+    "policies",
+    "residual",
+    "scorer",
+    "split",
+    "thompson",
+)
 
 
 def _key(run: Run) -> tuple[str, str, int, int]:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.worlds.correction import Correction, RatioCorrection
-from experiments.worlds.own_log import OwnLog
+from experiments.worlds.correction import CORRECTIONS, SHIPPED, Correction
+from experiments.worlds.own_log import FEATURES, OwnLog
 from experiments.worlds.play import Feedback, Visits
 from experiments.worlds.world import BanditWorld, Floats
 from serving.strategy import P_WITHOUT_MODEL
 from training.evaluate import Verdict
 from training.explorer import Explorer
 from training.models import fit
+from training.pipeline import leant_on
 from training.scorer import Scorer
 
 #: After so many decisions the models are trained on the log so far.
@@ -28,18 +29,18 @@ class SeguePlayer:
         world: BanditWorld,
         name: str,
         explorer: Explorer,
-        make_correction: Callable[[tuple[str, ...]], Correction] = RatioCorrection,
+        make_correction: Callable[[BanditWorld], Correction] = CORRECTIONS[SHIPPED],
         schedule: Sequence[int] = SCHEDULE,
     ) -> None:
         self.name = name
         self._world, self._explorer = world, explorer
         self._due = list(schedule)
-        self._correction = make_correction(tuple(arm.key for arm in world.arms[:-1]))
+        self._correction = make_correction(world)
         self._log = OwnLog(world)
         self._scorer: Scorer | None = None
-        #: For each decision the number of the model in force, and what it predicted of every arm.
+        #: For each decision the number of the model in force, and what it and the correction said of every arm.
         self._models: list[int] = []
-        self._predicted: list[Floats] = []
+        self._predicted: list[tuple[Floats, Floats]] = []
         self._model = 0
 
     @property
@@ -53,9 +54,9 @@ class SeguePlayer:
             self._train(int(visits.at[0]))
         encoded = self._log.visited(visits)
         predicted = self._predict(encoded)
-        self._predicted.extend(predicted)
-        self._models.extend([self._model] * len(predicted))
         p_accept, deviation = self._correction.estimate(predicted, encoded)
+        self._predicted.extend(zip(predicted, p_accept, strict=True))
+        self._models.extend([self._model] * len(predicted))
         values = visits.values[:, :-1] * p_accept - self._world.costs[:-1]
         nothing = np.zeros((len(values), 1))
         return self._draw(
@@ -69,8 +70,9 @@ class SeguePlayer:
         mine = contacts & np.array([self._models[n] == self._model for n in feedback.numbers])
         numbers, rows = feedback.numbers[mine], feedback.rows[mine]
         if len(numbers):
-            p_model = np.array([self._predicted[n][row] for n, row in zip(numbers, rows, strict=True)])
-            self._correction.learn(rows, p_model, self._log.features[numbers], feedback.accepted[mine])
+            said = np.array([[p[row] for p in self._predicted[n]] for n, row in zip(numbers, rows, strict=True)])
+            features = self._log.features[numbers]
+            self._correction.learn(rows, said[:, 0], said[:, 1], features, feedback.accepted[mine])
 
     def _draw(self, values: Floats, deviations: Floats, allowed: np.ndarray) -> Floats:
         """(n, arms) the explorer's probabilities over the allowed arms of each visit."""
@@ -99,4 +101,4 @@ class SeguePlayer:
         trial = fit(dataset, self._world.seed)
         if trial.verdict == Verdict.PASS:
             self._scorer, self._model = trial.scorer, self._model + 1
-            self._correction.restart(f"model-{self._model}")
+            self._correction.restart(f"model-{self._model}", leant_on(trial.scorer, FEATURES, dataset))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from experiments.worlds.command import simulate_worlds
 from experiments.worlds.contest import Contest, explorer_of, hold, maker, read_runs, roster
-from experiments.worlds.correction import RatioCorrection
+from experiments.worlds.correction import CORRECTIONS
 from experiments.worlds.named import make_world
 from experiments.worlds.own_log import FEATURES, OwnLog
 from experiments.worlds.page import draw
@@ -20,6 +20,7 @@ from experiments.worlds.table import interval, scores, summaries
 from experiments.worlds.vowpal import EXPLORERS, VowpalPlayer, installed
 from features.errors import InvalidInput
 from features.settings import Settings
+from training.covariates import Covariates
 from training.explorer import Explorer
 from training.policies import EpsilonGreedy
 from training.thompson import Thompson
@@ -58,18 +59,29 @@ def test_segue_draws_allowed_arms_alone_and_its_probabilities_add_up() -> None:
 
 
 def test_a_correction_follows_the_answers_and_forgets_those_of_another_model() -> None:
-    correction = RatioCorrection(("a@email", "b@email"))
-    p_model, features = np.array([[0.1, 0.1]]), np.zeros((1, 3))
+    correction, features = CORRECTIONS["residual"](make_world("linear", 1)), np.zeros((1, len(FEATURES)))
+    p_model = np.full((1, 10), 0.1)
     before, spread = correction.estimate(p_model, features)
-    assert before.tolist() == [[0.1, 0.1]]
-    correction.learn(np.zeros(200, dtype=np.int64), np.full(200, 0.1), np.zeros((200, 3)), np.tile([1.0, 0.0], 100))
+    assert before == pytest.approx(p_model)
+    for _ in range(10):
+        stated = np.full(20, correction.estimate(p_model, features)[0][0, 0])
+        seen, rows = np.tile([1.0, 0.0], 10), np.zeros(20, dtype=np.int64)
+        correction.learn(rows, np.full(20, 0.1), stated, np.repeat(features, 20, axis=0), seen)
     after, narrower = correction.estimate(p_model, features)
-    assert after[0, 0] == pytest.approx(0.1 * 102 / 22)
-    assert after[0, 1] == 0.1
-    assert narrower[0, 0] < spread[0, 0] * 102 / 22
-    assert correction.counts().tolist() == [200, 0]
-    correction.restart("model-1")
-    assert correction.estimate(p_model, features)[0].tolist() == [[0.1, 0.1]]
+    assert 0.4 < after[0, 0] < 0.6
+    assert narrower[0, 0] / after[0, 0] < spread[0, 0] / before[0, 0]
+    assert correction.counts().tolist() == [200] + [0] * 9
+    correction.restart("model-1", Covariates(("attribute_age",), (0.0,), (1.0,)))
+    assert correction.estimate(p_model, features)[0] == pytest.approx(p_model)
+
+
+def test_without_a_correction_the_model_is_never_gainsaid() -> None:
+    correction, features = CORRECTIONS["none"](make_world("linear", 1)), np.zeros((1, len(FEATURES)))
+    p_model = np.full((1, 10), 0.1)
+    before = correction.estimate(p_model, features)
+    correction.learn(np.zeros(1, dtype=np.int64), p_model[0, :1], p_model[0, :1], features, np.ones(1))
+    assert np.array_equal(correction.estimate(p_model, features), before)
+    assert before[0] == pytest.approx(p_model)
 
 
 def test_the_own_log_gives_training_only_what_has_matured_in_slices_by_time() -> None:
@@ -136,6 +148,8 @@ def test_the_roster_has_every_reference_and_refuses_strangers() -> None:
     assert explorer_of("segue", SETTINGS).name == "epsilon-greedy-0.1"
     with pytest.raises(InvalidInput, match="softmax"):
         roster(["ucb"], SETTINGS)
+    with pytest.raises(InvalidInput, match="residual"):
+        roster(["thompson+nothing"], SETTINGS)
 
 
 def test_a_contest_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
