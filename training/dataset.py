@@ -27,6 +27,21 @@ MIN_OF_CLASS = 10
 REFERENCE_ROWS = 5_000
 
 
+#: What a slice of the data is for, in words.
+USES = {Slice.TRAIN: "to learn from", Slice.CALIBRATION: "to correct it by", Slice.TEST: "to judge it by"}
+_LONGER = "import a longer history, or set a shorter horizon_days in segue.toml"
+#: For each model what is counted, what happened to some of it, and what to do where that is too little.
+WORDS = {
+    "churn": ("customers", "went quiet", _LONGER),
+    "conversion": ("customers", "bought", _LONGER),
+    "propensity": (
+        "past decisions",
+        "were accepted",
+        "import past decisions with their outcomes, or let `segue serve` decide, report outcomes, and train again",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """One slice: matrix (n, k) with NaN for missing, labels (n,) 0 or 1, and a code for each row's customer (n,)."""
@@ -55,13 +70,17 @@ class Dataset:
         return int(sum(part.labels.sum() for part in self.parts.values()))
 
     def shortcoming(self) -> str | None:
-        """Why this is too little to learn from, or None."""
+        """Why this is too little to learn from, and what to do, in plain English; None where it is enough."""
+        things, answer, remedy = WORDS[self.name]
         for slice_, part in self.parts.items():
-            name, rows, positives = slice_.name.lower(), len(part.labels), int(part.labels.sum())
+            use, rows, positives = USES[slice_], len(part.labels), int(part.labels.sum())
             if rows < MIN_ROWS:
-                return f"{rows} rows in the {name} slice, {MIN_ROWS} are needed"
+                return f"too little history: {rows:,} {things} {use}, {MIN_ROWS} are needed; {remedy}"
             if min(positives, rows - positives) < MIN_OF_CLASS:
-                return f"{positives} positives of {rows} in the {name} slice, {MIN_OF_CLASS} of each kind are needed"
+                said = f"{positives:,} of {rows:,} {things} {use} {answer}"
+                return (
+                    f"too little history: {said}, {MIN_OF_CLASS} that did and {MIN_OF_CLASS} not are needed; {remedy}"
+                )
         return None
 
 

@@ -129,7 +129,10 @@ def leant_on(scorer: Scorer, customer_columns: tuple[str, ...], dataset: Dataset
 def attempt(name: str, dataset: Dataset | None, seed: int) -> tuple[Trial | None, ModelReport]:
     """One model fitted and reported, or the reason why there is none."""
     if dataset is None:
-        reason = "the history is shorter than four horizons; set a shorter horizon_days"
+        reason = (
+            "too little history: it is shorter than four times the horizon, the days ahead that are predicted; "
+            "import a longer history, or set a shorter horizon_days in segue.toml"
+        )
         return None, ModelReport(name, Verdict.INSUFFICIENT, reason)
     shortcoming = dataset.shortcoming() or ""
     about = ModelReport(name, Verdict.INSUFFICIENT, shortcoming, dataset.rows, dataset.positives, dataset.data_hash)

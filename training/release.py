@@ -42,7 +42,7 @@ def release(
     """The report with the folder of its bundle: every model with the verdict pass. Without any, nothing is written."""
     good = [trial for trial in trials if trial.verdict is Verdict.PASS]
     if not good:
-        return replace(report, note="no model is better than a constant: nothing was released")
+        return replace(report, note=_nothing_released(report))
     manifest = {
         "created_at": report.created_at,
         "horizon_days": report.horizon_days,
@@ -62,6 +62,15 @@ def release(
         files[f"{trial.name}.calibration.json"] = json.dumps(trial.scorer.calibration.to_json()).encode()
     files[REFERENCE] = _parquet(reference)
     return replace(report, folder=write_bundle(bundle_folder, manifest, files))
+
+
+def _nothing_released(report: TrainingReport) -> str:
+    if all(model.verdict is Verdict.INSUFFICIENT for model in report.models):
+        return (
+            "nothing was released: there is too little history for any model yet. Segue decides all the same, with the "
+            "same probability of success for everybody, and learns from outcomes; train again when there is more"
+        )
+    return "nothing was released: no model predicts better than always saying the average"
 
 
 def promote_if_fit(bundle_folder: Path, report: TrainingReport, tracker: Tracker) -> TrainingReport:

@@ -6,7 +6,7 @@ import pytest
 from features.aggregates import open_history
 from features.catalogue import load_catalogue
 from features.settings import Settings
-from training.dataset import MIN_ROWS, Dataset, Rows, Source, customer_datasets, data_hash, propensity_dataset
+from training.dataset import MIN_ROWS, USES, Dataset, Rows, Source, customer_datasets, data_hash, propensity_dataset
 from training.pipeline import make_source
 from training.split import Slice, choose_horizon
 
@@ -66,4 +66,7 @@ def test_too_few_rows_or_too_few_of_a_class_is_a_shortcoming(rows: int, positive
         parts = dict.fromkeys((Slice.TRAIN, Slice.CALIBRATION, Slice.TEST), good)
         assert Dataset("churn", parts, "", None).shortcoming() is None
         parts[slice_] = part(rows, positives)
-        assert slice_.name.lower() in (Dataset("churn", parts, "", None).shortcoming() or "")
+        told = Dataset("churn", parts, "", None).shortcoming() or ""
+        assert told.startswith("too little history: ")
+        assert f"customers {USES[slice_]}" in told
+        assert told.endswith("import a longer history, or set a shorter horizon_days in segue.toml")

@@ -91,7 +91,8 @@ def test_a_model_without_data_is_left_out_and_the_others_go_on(
     report = train(settings, now, tracker=tracker)
     verdicts = {model.name: model for model in report.models}
     assert verdicts["propensity"].verdict is Verdict.INSUFFICIENT
-    assert "0 rows in the train slice" in verdicts["propensity"].reason
+    assert verdicts["propensity"].reason.startswith("too little history: 0 past decisions to learn from, ")
+    assert "import past decisions with their outcomes" in verdicts["propensity"].reason
     assert verdicts["conversion"].verdict is Verdict.PASS
     bundle = load_bundle(report.folder)
     assert "propensity" not in bundle.models
