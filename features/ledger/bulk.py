@@ -109,10 +109,9 @@ def _customers(ids: Sequence[str]) -> Any:
 
 
 def _slots(ids: Sequence[str], since: int) -> Any:
-    r, i = t.reservations.c, t.decision_items.c
+    r = t.reservations.c
     return (
-        select(r.customer_id, *(r[name] for name in SLOT_COLUMNS), r.decision_id, r.rank, i.shown_at)
-        .outerjoin(t.decision_items, and_(i.decision_id == r.decision_id, i.rank == r.rank))
+        select(r.customer_id, *(r[name] for name in SLOT_COLUMNS), r.decision_id, r.rank, r.shown_at)
         .where(r.customer_id.in_(ids), r.reserved_at >= since, r.state != "released")
         .order_by(r.reserved_at)
     )

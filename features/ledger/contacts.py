@@ -32,7 +32,7 @@ class Contacts:
         A contact made after its slot expired counts all the same. Of several times the first counts, in whatever order
         they are told; it moves the window of the item, so a learner that has judged it has to look again.
         """
-        i = t.decision_items.c
+        i, r = t.decision_items.c, t.reservations.c
         with database.writing(self._engine) as connection:
             query = select(i.shown_at, i.reward_state).where(i.decision_id == decision_id, i.rank == rank)
             found = connection.execute(query.with_for_update()).first()
@@ -42,6 +42,8 @@ class Contacts:
                 judged = found.reward_state in ("provisional", "final")
                 change = update(t.decision_items).where(i.decision_id == decision_id, i.rank == rank)
                 connection.execute(change.values(shown_at=shown_at, **({"due_at": shown_at} if judged else {})))
+                slot = update(t.reservations).where(r.decision_id == decision_id, r.rank == rank)
+                connection.execute(slot.values(shown_at=shown_at))
             _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "released"))
 
     def release_slot(self, decision_id: str, rank: int) -> bool:

@@ -32,7 +32,7 @@ class DecisionPath:
     """The prepared statements, made once for an engine."""
 
     def __init__(self, engine: Engine) -> None:
-        d, c, r, i = t.decisions.c, t.customers.c, t.reservations.c, t.decision_items.c
+        d, c, r = t.decisions.c, t.customers.c, t.reservations.c
         driver = engine.dialect.loaded_dbapi
         self.integrity_error: type[Exception] = driver.IntegrityError
         self.operational_error: type[Exception] = driver.OperationalError
@@ -43,8 +43,7 @@ class DecisionPath:
         self._customer = Prepared(engine, customer.where(c.customer_id == bindparam("customer")))
         self._heard = Prepared(engine, _heard())
         slots = (
-            select(*(r[name] for name in SLOT_COLUMNS), r.decision_id, r.rank, i.shown_at)
-            .outerjoin(t.decision_items, and_(i.decision_id == r.decision_id, i.rank == r.rank))
+            select(*(r[name] for name in SLOT_COLUMNS), r.decision_id, r.rank, r.shown_at)
             .where(r.customer_id == bindparam("customer"), r.reserved_at >= bindparam("since"))
             .where(r.state != bindparam("released"))
             .order_by(r.reserved_at)

@@ -25,6 +25,22 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "UPDATE decision_items SET reward_state = 'final', reward_units = 0"
         " WHERE reward_state <> 'imported' AND action = 'do_nothing'",
     ),
+    # Contacts kept customer by customer, with the time they were shown: a decision read 5 pages for each of them.
+    3: (
+        "DROP INDEX IF EXISTS decisions_of_customer",
+        "CREATE TABLE reservations_3 (customer_id VARCHAR(128) NOT NULL, reserved_at BIGINT NOT NULL,"
+        " decision_id VARCHAR(128) NOT NULL, rank INTEGER NOT NULL, action VARCHAR(128) NOT NULL,"
+        " channel VARCHAR(64) NOT NULL, action_group VARCHAR(128) NOT NULL, action_class VARCHAR(16) NOT NULL,"
+        " expires_at BIGINT NOT NULL, shown_at BIGINT, state VARCHAR(16) NOT NULL,"
+        " PRIMARY KEY (customer_id, reserved_at, decision_id, rank)) WITHOUT ROWID",
+        "INSERT INTO reservations_3 SELECT r.customer_id, r.reserved_at, r.decision_id, r.rank, r.action, r.channel,"
+        " r.action_group, r.action_class, r.expires_at, i.shown_at, r.state FROM reservations r"
+        " LEFT JOIN decision_items i ON i.decision_id = r.decision_id AND i.rank = r.rank",
+        "DROP TABLE reservations",
+        "ALTER TABLE reservations_3 RENAME TO reservations",
+        "CREATE UNIQUE INDEX reservations_of_decision ON reservations (decision_id, rank)",
+        "CREATE INDEX reservations_held ON reservations (expires_at) WHERE state = 'reserved'",
+    ),
 }
 LATEST = max(MIGRATIONS)
 #: Key of the advisory lock of whoever makes or changes tables (PostgreSQL).
@@ -70,4 +86,5 @@ def _migrate(connection: Connection, found: int) -> None:
         )
     for version in range(found + 1, LATEST + 1):
         for statement in MIGRATIONS[version]:
-            connection.execute(text(statement))
+            layout = "" if connection.dialect.name == "postgresql" else "WITHOUT ROWID"
+            connection.execute(text(statement.replace("WITHOUT ROWID", layout)))

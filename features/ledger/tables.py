@@ -72,7 +72,6 @@ decisions = Table(
     Column("record", LargeBinary),
     # The very bytes that were answered; a repeated request gets them again.
     Column("answer", LargeBinary),
-    Index("decisions_of_customer", "customer_id", "decided_at"),
     sqlite_autoincrement=True,
 )
 
@@ -128,21 +127,31 @@ outcomes = Table(
     sqlite_autoincrement=True,
 )
 
+#: Kept customer by customer: a decision finds all contacts of one in the same place.
 reservations = Table(
     "reservations",
     metadata,
+    Column("customer_id", _Id, primary_key=True),
+    Column("reserved_at", BigInteger, primary_key=True, autoincrement=False),
     Column("decision_id", _Id, primary_key=True),
-    Column("rank", Integer, primary_key=True),
-    Column("customer_id", _Id, nullable=False),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
     Column("action", _Id, nullable=False),
     Column("channel", String(64), nullable=False),
     Column("action_group", _Id, nullable=False),
     Column("action_class", String(16), nullable=False),
-    Column("reserved_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    # When it was displayed or delivered, as in decision_items.
+    Column("shown_at", BigInteger),
     # reserved: promised with the decision; committed: shown or delivered; released: expired or failed.
     Column("state", String(16), nullable=False),
-    Index("reservations_of_customer", "customer_id", "reserved_at"),
+    Index("reservations_of_decision", "decision_id", "rank", unique=True),
+    sqlite_with_rowid=False,
+)
+Index(
+    "reservations_held",
+    reservations.c.expires_at,
+    sqlite_where=reservations.c.state == "reserved",
+    postgresql_where=reservations.c.state == "reserved",
 )
 
 #: What was learned on each bundle's predictions, arm by arm and day by day: whole numbers as a JSON array, which add.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -225,7 +226,7 @@ def test_killed_between_gathering_and_commit_only_what_was_not_acknowledged_is_l
     ledger.put_customers([Customer(one) for one in CUSTOMERS])
     with subprocess.Popen([sys.executable, __file__, ledger_url], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = [line.strip() for line in iter(process.stdout.readline, "19 written\n")]
+        told = [line.strip() for line in itertools.takewhile(lambda line: line != "19 written\n", process.stdout)]
         process.kill()
         assert process.stdout.read() == ""
     until(lambda: not _busy(ledger))

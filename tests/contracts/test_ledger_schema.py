@@ -18,6 +18,15 @@ from training.learner import learn_round
 #: What version 1 had otherwise, told by undoing what came since.
 BACK_TO_1 = (
     "DROP TABLE schema_version",
+    "DROP TABLE reservations",
+    "CREATE TABLE reservations (decision_id VARCHAR(128) NOT NULL, rank INTEGER NOT NULL,"
+    " customer_id VARCHAR(128) NOT NULL, action VARCHAR(128) NOT NULL, channel VARCHAR(64) NOT NULL,"
+    " action_group VARCHAR(128) NOT NULL, action_class VARCHAR(16) NOT NULL, reserved_at BIGINT NOT NULL,"
+    " expires_at BIGINT NOT NULL, state VARCHAR(16) NOT NULL, PRIMARY KEY (decision_id, rank))",
+    "CREATE INDEX reservations_of_customer ON reservations (customer_id, reserved_at)",
+    "INSERT INTO reservations VALUES ('d0', 1, 'c0', 'offer', 'email', 'g', 'marketing', 5, 9, 'committed')",
+    "UPDATE decision_items SET shown_at = 7 WHERE decision_id = 'd0'",
+    "CREATE INDEX decisions_of_customer ON decisions (customer_id, decided_at)",
     "DROP TABLE policy_statistics",
     "DROP INDEX items_due",
     "ALTER TABLE decision_items DROP COLUMN due_at",
