@@ -208,7 +208,7 @@ class Item:
     priority: float
     content: str | None
     expires_at: int
-    #: When the last attribution window of this arm closes: from then on silence is a zero.
+    #: When the window closes in which this arm can succeed, if it is displayed at once: see `features.rewards`.
     closes_at: int
 
     def __post_init__(self) -> None:

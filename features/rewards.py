@@ -30,7 +30,7 @@ from typing import NamedTuple
 from features.catalogue import Action, Catalogue, Channel
 from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, OutcomeKind
-from features.ledger import LearnableItem
+from features.ledger import DecidedItem, LearnableItem
 
 #: Fixed point of rewards and statistics: whole millionths, so that addition is exact in any order.
 UNIT = 1_000_000
@@ -104,12 +104,12 @@ class RewardRules:
         self._catalogue = catalogue
         self._made: dict[Arm, RewardRule] = {}
 
-    def of(self, item: LearnableItem) -> RewardRule:
+    def of(self, item: LearnableItem | DecidedItem) -> RewardRule:
         """The rule of an item's arm; an action the catalogue no longer has keeps the window of its decision."""
         found = self._made.get(item.arm)
         return self._make(item) if found is None else found
 
-    def _make(self, item: LearnableItem) -> RewardRule:
+    def _make(self, item: LearnableItem | DecidedItem) -> RewardRule:
         arm = item.arm
         channel = self._catalogue.channels.get(arm.channel, Channel(arm.channel))
         action = self._catalogue.actions.get(arm.action)
@@ -118,6 +118,11 @@ class RewardRules:
             return reward_rule(arm, Action(arm.action, "", window_days=lasted), channel)
         self._made[arm] = rule = reward_rule(arm, action, channel)
         return rule
+
+
+def last_moment(item: DecidedItem, rule: RewardRule) -> int:
+    """The last at which an outcome can count for an item, however late it was displayed."""
+    return item.decided_at + rule.display_within + rule.longest_window
 
 
 def window_starts(item: LearnableItem, rule: RewardRule) -> int:

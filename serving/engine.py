@@ -13,6 +13,7 @@ import numpy as np
 
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Candidates, Decision, Item, Removal, Scalar, Versions
+from features.rewards import reward_rule
 from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
@@ -228,5 +229,5 @@ def _item(rank: int, draw: Draw, row: int, scores: Scores, strategy: Strategy, n
         priority=float(scores.priority[draw.index]),
         content=strategy.catalogue.treatment(arm).content,
         expires_at=now + (OUTBOUND_EXPIRY if channel.outbound else VISIT_EXPIRY),
-        closes_at=now + round(action.window_days * DAY),
+        closes_at=now + reward_rule(arm, action, channel).success_window,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from features.catalogue import EMPTY_CATALOGUE, Catalogue
 from features.clock import CLOCK_SKEW, format_time
-from features.domain import Event, Outcome
+from features.domain import Event, Outcome, OutcomeKind
 from features.errors import Conflict, InvalidInput, NotFound, SegueError
 from features.ledger import Appended, Ledger
+from features.rewards import RewardRules
+from serving.attribution import attribute, no_decision
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest, time_of
 
 
@@ -21,18 +24,29 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Unattributed:
+    """An outcome that is kept but belongs to no decision."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a batch."""
+    """What became of a batch. `unattributed` are taken too; each has the reason why it belongs to no decision."""
 
     appended: Appended
     rejected: tuple[Rejection, ...]
+    unattributed: tuple[Unattributed, ...] = ()
 
 
 class Intake:
     """Takes reports into the ledger. Safe to call from several threads."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, catalogue: Callable[[], Catalogue] = lambda: EMPTY_CATALOGUE) -> None:
+        """`catalogue` gives the one in force; without one, items keep the windows they were decided with."""
         self._ledger = ledger
+        self._catalogue = catalogue
 
     def shown(self, message: ShownRequest, now: int) -> None:
         """The item was displayed or delivered. Raises NotFound, InvalidInput."""
@@ -40,19 +54,45 @@ class Intake:
         self._ledger.mark_shown(message.decision_id, message.rank, at)
 
     def outcomes(self, messages: Sequence[OutcomeMessage], now: int) -> Taken:
-        """Appends what can be joined to a decision; the rest is named with its reason and stops nothing."""
+        """Appends what names a decision, or a customer and an action; the rest is named with its reason and stops
+        nothing."""
         decided = self._ledger.decided_items(m.decision_id for m in messages if m.decision_id is not None)
-        pairs = {(m.customer_id, m.action) for m in messages if m.decision_id is None}
-        latest = self._ledger.latest_decisions((c, a) for c, a in sorted(pairs, key=str) if c and a)
-        good, bad = [], []
+        rules = RewardRules(self._catalogue())
+        good, bad, alone = [], [], []
         for message in messages:
             try:
-                good.append(_outcome(message, decided, latest, now))
+                at = _not_ahead(time_of(message.occurred_at, "occurred_at"), now, "occurred_at")
+                if message.decision_id is not None:
+                    good.append(_named(message, at, decided))
+                    continue
+                outcome, reason = self._found(message, at, rules)
             except SegueError as error:
                 bad.append(Rejection(message.outcome_id, error))
+                continue
+            good.append(outcome)
+            alone += [] if reason is None else [(message, Unattributed(message.outcome_id, reason))]
+        self._deny([message for message, _ in alone])
         appended = self._ledger.append_outcomes(good, now)
         bad += [Rejection(good[place].outcome_id, _other_content()) for place in appended.conflicts]
-        return Taken(appended, tuple(bad))
+        return Taken(appended, tuple(bad), tuple(told for _, told in alone))
+
+    def _found(self, message: OutcomeMessage, at: int, rules: RewardRules) -> tuple[Outcome, str | None]:
+        """(the outcome with its decision, None), or (the outcome with none, why)."""
+        if message.customer_id is None or message.action is None:
+            raise InvalidInput("give decision_id, or customer_id and action", field="decision_id")
+        item = attribute(self._ledger, rules, message.customer_id, message.action, message.channel, at)
+        if isinstance(item, str):
+            nothing = no_decision(message.outcome_id)
+            return _made(message, nothing, 0, message.customer_id, message.action, at), item
+        at = max(at, item.decided_at)
+        return _made(message, item.decision_id, item.rank, item.customer_id, item.arm.action, at), None
+
+    def _deny(self, messages: Sequence[OutcomeMessage]) -> None:
+        """Who opts out of a channel is not contacted there, whichever decision it was about; told again, nothing."""
+        said = {m.outcome_id: m for m in messages if m.kind == OutcomeKind.OPTED_OUT and m.channel is not None}
+        for outcome_id in said.keys() - self._ledger.heard_of(sorted(said)) if said else ():
+            message = said[outcome_id]
+            self._ledger.deny_consent(message.customer_id or "", message.channel or "")
 
     def events(self, messages: Sequence[EventMessage], now: int) -> Taken:
         """Appends events; a customer first heard of here becomes known."""
@@ -83,43 +123,23 @@ def _other_content() -> Conflict:
     )
 
 
-def _outcome(
-    message: OutcomeMessage,
-    decided: dict[tuple[str, int], tuple[str, str, int]],
-    latest: dict[tuple[str, str], tuple[str, int, int]],
-    now: int,
-) -> Outcome:
-    at = _not_ahead(time_of(message.occurred_at, "occurred_at"), now, "occurred_at")
-    if message.decision_id is not None:
-        found = decided.get((message.decision_id, message.rank))
-        if found is None:
-            raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
-        decision_id, rank, (customer_id, action, decided_at) = message.decision_id, message.rank, found
-        for name, given, known in (
-            ("customer_id", message.customer_id, customer_id),
-            ("action", message.action, action),
-        ):
-            if given is not None and given != known:
-                raise InvalidInput("is not the one of this decision", field=name)
-    elif message.customer_id is not None and message.action is not None:
-        newest = latest.get((message.customer_id, message.action))
-        if newest is None:
-            raise NotFound("no decision gave this action to this customer", field="action", code="unknown_decision")
-        (decision_id, rank, decided_at), customer_id, action = newest, message.customer_id, message.action
-    else:
-        raise InvalidInput("give decision_id, or customer_id and action", field="decision_id")
+def _named(message: OutcomeMessage, at: int, decided: dict[tuple[str, int], tuple[str, str, int]]) -> Outcome:
+    """The outcome of the decision it names."""
+    decision_id = message.decision_id or ""
+    found = decided.get((decision_id, message.rank))
+    if found is None:
+        raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
+    customer_id, action, decided_at = found
+    for name, given, known in (("customer_id", message.customer_id, customer_id), ("action", message.action, action)):
+        if given is not None and given != known:
+            raise InvalidInput("is not the one of this decision", field=name)
     if at < decided_at - CLOCK_SKEW:
         raise InvalidInput("lies before the decision", field="occurred_at", code="before_the_decision")
-    return Outcome(
-        message.outcome_id,
-        decision_id,
-        customer_id,
-        action,
-        message.kind.value,
-        max(at, decided_at),
-        rank,
-        message.value,
-    )
+    return _made(message, decision_id, message.rank, customer_id, action, max(at, decided_at))
+
+
+def _made(message: OutcomeMessage, decision_id: str, rank: int, customer_id: str, action: str, at: int) -> Outcome:
+    return Outcome(message.outcome_id, decision_id, customer_id, action, message.kind.value, at, rank, message.value)
 
 
 def _event(message: EventMessage, now: int) -> Event:

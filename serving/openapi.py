@@ -41,7 +41,7 @@ def description() -> dict[str, Any]:
         "paths": {
             "/v1/decide": {"post": _operation("Decide the next best action", by_type[DecideRequest], "Answer")},
             "/v1/shown": {"post": _operation("Say that an item was displayed", by_type[ShownRequest], "Accepted")},
-            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", outcomes, "Taken")},
+            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", outcomes, "Heard")},
             "/v1/events": {"post": _operation("Say what a customer did anywhere", events, "Taken")},
             "/v1/decisions/{decision_id}": {"get": _explain(by_type[Id])},
         },
@@ -106,6 +106,11 @@ _ANSWERS: dict[str, Any] = {
         duplicates={"type": "integer"},
         rejected={"type": "array", "items": {"type": "object"}},
     ),
+    # What belongs to no decision is kept, and named with the reason.
+    "Heard": {
+        "allOf": [{"$ref": "#/components/schemas/Taken"}],
+        "properties": {"unattributed": {"type": "array", "items": _object(outcome_id=_TEXT, reason=_TEXT)}},
+    },
     "Explanation": _object(
         candidates={"type": "array", "items": {"type": "object"}}, summary={"type": "array", "items": _TEXT}
     ),

@@ -210,11 +210,10 @@ def _taken(taken: Taken, id_name: str, *, single: bool = False) -> Response:
     if single and taken.rejected:
         raise taken.rejected[0].error
     rejected = [{id_name: r.id, "code": r.error.code, "message": r.error.message} for r in taken.rejected]
-    return _json(
-        msgspec.json.encode(
-            {"accepted": taken.appended.accepted, "duplicates": taken.appended.duplicates, "rejected": rejected}
-        )
-    )
+    told = {"accepted": taken.appended.accepted, "duplicates": taken.appended.duplicates, "rejected": rejected}
+    if taken.unattributed:
+        told["unattributed"] = [{id_name: one.id, "reason": one.reason} for one in taken.unattributed]
+    return _json(msgspec.json.encode(told))
 
 
 def _without_values(error: Exception) -> Any:

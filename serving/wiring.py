@@ -54,7 +54,7 @@ def build(settings: Settings, door: Door) -> Parts:
     metrics = Metrics()
     journal = Journal(sys.stdout.buffer if settings.decision_log else None)
     decider = Decider(settings, ledger, live, [holdout_layer(settings.holdout_share)], metrics, journal)
-    intake = Intake(ledger)
+    intake = Intake(ledger, lambda: live.strategy.catalogue)
     threads = threads_of(settings, ledger)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="segue") if threads else None
     door.open(Rooms(decider, intake, ledger, metrics, pool, settings.max_body_bytes))

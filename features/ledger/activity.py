@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Engine, func, select
 
@@ -10,7 +10,7 @@ from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.contacts import not_heard_yet, take_effect
-from features.ledger.items import contradicting
+from features.ledger.items import CHUNK, contradicting
 from features.ledger.records import Appended, customer_of, customer_row, event_row, outcome_row
 
 #: What customers did and what was done for them, each in the order it was written.
@@ -78,6 +78,15 @@ class Activity:
             good = [o for place, o in enumerate(given) if place not in conflicts]
             take_effect(connection, good, [o for o in opted_out if o in good] if conflicts else opted_out)
         return Appended(accepted, len(rows) - accepted - len(conflicts), conflicts)
+
+    def heard_of(self, outcome_ids: Sequence[str]) -> set[str]:
+        """Those of these outcomes that are there."""
+        o, found = t.outcomes.c, set[str]()
+        with database.reading(self._engine) as connection:
+            for start in range(0, len(outcome_ids), CHUNK):
+                wanted = o.outcome_id.in_(outcome_ids[start : start + CHUNK])
+                found.update(connection.scalars(select(o.outcome_id).where(wanted)))
+        return found
 
     def touched_after(self, positions: Mapping[str, int], limit: int) -> tuple[dict[str, int], list[str]]:
         """(new positions, customers named by a log after its position), at most `limit` entries further in each log.

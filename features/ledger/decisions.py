@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Engine, select
 
-from features.domain import Decision
+from features.domain import Arm, Decision
 from features.errors import NotFound
 from features.ledger import engine as database
 from features.ledger import tables as t
@@ -19,6 +19,7 @@ from features.ledger.prepared import short_transaction
 from features.ledger.records import (
     Appended,
     BeforeDecision,
+    DecidedItem,
     StoredAnswer,
     StoredDecision,
     decision_row,
@@ -96,23 +97,18 @@ class Decisions:
             items = learnable_items(connection, select(i.decision_id, i.rank).where(i.decision_id == decision_id))
         return StoredDecision(row.decision_id, row.customer_id, row.decided_at, row.origin, row.record, tuple(items))
 
-    def latest_decisions(
-        self, customer_actions: Iterable[tuple[str, str]]
-    ) -> dict[tuple[str, str], tuple[str, int, int]]:
-        """(customer, action) -> (decision_id, rank, decided_at) of the latest decision for it, where there is one."""
+    def decided_before(
+        self, customer_id: str, action: str, channel: str | None, moment: int, limit: int
+    ) -> list[DecidedItem]:
+        """Items of a customer with an action, decided by a moment, latest first; on a channel, where one is named."""
         i = t.decision_items.c
-        found: dict[tuple[str, str], tuple[str, int, int]] = {}
+        columns = (i.decision_id, i.rank, i.customer_id, i.action, i.channel, i.decided_at, i.closes_at)
+        query = select(*columns).where(i.customer_id == customer_id, i.action == action, i.decided_at <= moment)
+        if channel is not None:
+            query = query.where(i.channel == channel)
         with database.reading(self._engine) as connection:
-            for customer_id, action in customer_actions:
-                row = connection.execute(
-                    select(i.decision_id, i.rank, i.decided_at)
-                    .where(i.customer_id == customer_id, i.action == action)
-                    .order_by(i.decided_at.desc())
-                    .limit(1)
-                ).first()
-                if row is not None:
-                    found[customer_id, action] = (row.decision_id, row.rank, row.decided_at)
-        return found
+            rows = connection.execute(query.order_by(i.decided_at.desc(), i.decision_id, i.rank).limit(limit)).all()
+        return [DecidedItem(r[0], r[1], r[2], Arm(r[3], r[4]), *r[5:]) for r in rows]
 
     def decided_for(self, customer_ids: Iterable[str]) -> dict[tuple[str, str], list[tuple[int, str, int]]]:
         """(customer, action) -> every (decided_at, decision_id, rank) for it, in order of time."""

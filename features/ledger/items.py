@@ -54,7 +54,7 @@ def _same(keys: Any, table: Any) -> Any:
 
 def _tuples(connection: Connection, query: Any) -> Any:
     """The rows as the driver gives them: SQLAlchemy's own cost 4 us each."""
-    return connection.execute(query).cursor.fetchall()  # type: ignore[union-attr]
+    return connection.execute(query).cursor.fetchall()
 
 
 def contradicting(connection: Connection, outcomes: Sequence[Outcome]) -> tuple[int, ...]:

@@ -96,6 +96,18 @@ class StoredDecision:
     items: tuple[LearnableItem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DecidedItem:
+    """One answered item, as far as an outcome needs it to find it."""
+
+    decision_id: str
+    rank: int
+    customer_id: str
+    arm: Arm
+    decided_at: int
+    closes_at: int
+
+
 class LearnableItem(NamedTuple):
     """One answered item, all that was heard about it, and what was made of that so far: see `features.rewards`.
 

@@ -13,7 +13,17 @@ import pytest
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.errors import Conflict, ContactTaken, NotFound
-from features.ledger import Appended, ContactSlot, Heard, Ledger, RewardRow, Suppression, open_ledger, read_arrow
+from features.ledger import (
+    Appended,
+    ContactSlot,
+    DecidedItem,
+    Heard,
+    Ledger,
+    RewardRow,
+    Suppression,
+    open_ledger,
+    read_arrow,
+)
 
 NOW = 1_790_000_000_000_000
 MAIL = Arm("offer", "email")
@@ -294,13 +304,31 @@ def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: 
     assert ledger.count("reservations") == 0
 
 
-def test_the_latest_decision_for_a_customer_and_action_is_found(ledger: Ledger) -> None:
-    ledger.import_decisions([decision("d1", at=NOW), decision("d2", at=NOW + 5), decision("d3", "c2", at=NOW + 9)])
-    assert ledger.latest_decisions([("c1", "offer"), ("c1", "other"), ("c9", "offer")]) == {
-        ("c1", "offer"): ("d2", 1, NOW + 5)
-    }
+def test_the_items_of_a_customer_and_action_are_found_latest_first(ledger: Ledger) -> None:
+    push = Arm("offer", "push")
+    ledger.import_decisions(
+        [
+            decision("d1", at=NOW),
+            decision("d2", at=NOW + 5, items=[item(push, at=NOW + 5)]),
+            decision("d3", at=NOW + 7),
+            decision("d4", "c2", at=NOW + 9),
+        ]
+    )
+
+    def found(*wanted: Any) -> list[str]:
+        return [one.decision_id for one in ledger.decided_before(*wanted)]
+
+    assert found("c1", "offer", None, NOW + 9, 9) == ["d3", "d2", "d1"]
+    assert found("c1", "offer", None, NOW + 6, 9) == ["d2", "d1"]
+    assert found("c1", "offer", "email", NOW + 6, 9) == ["d1"]
+    assert found("c1", "offer", None, NOW + 9, 1) == ["d3"]
+    assert found("c1", "other", None, NOW + 9, 9) == []
+    (one,) = ledger.decided_before("c1", "offer", "push", NOW + 9, 9)
+    assert one == DecidedItem("d2", 1, "c1", push, NOW + 5, NOW + 5 + 7 * DAY)
     assert ledger.decided_items(["d1", "d9"]) == {("d1", 1): ("c1", "offer", NOW)}
-    assert ledger.decided_for(["c1", "c9"]) == {("c1", "offer"): [(NOW, "d1", 1), (NOW + 5, "d2", 1)]}
+    assert ledger.decided_for(["c1", "c9"]) == {
+        ("c1", "offer"): [(NOW, "d1", 1), (NOW + 5, "d2", 1), (NOW + 7, "d3", 1)]
+    }
 
 
 def test_more_ids_than_one_statement_takes_are_found_too(ledger: Ledger) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from features.catalogue import Action, Catalogue, Channel, Reward
 from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
 from features.domain import Arm, Customer, Decision, Item, OutcomeKind, Versions
 from features.errors import NotFound
-from features.ledger import Ledger, open_ledger
+from features.ledger import Ledger, open_ledger, read_arrow
+from serving.attribution import no_decision
 from serving.intake import Intake
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest
 
@@ -66,7 +68,7 @@ def test_an_id_used_again_for_another_outcome_is_rejected_by_name_and_the_same_o
         (outcome(at=DECIDED - 5 * MINUTE - 1), "before_the_decision"),
         (outcome(customer_id="bert"), "invalid_value"),
         (outcome(decision_id=None), "invalid_value"),
-        (outcome(decision_id=None, customer_id="bert", action="offer"), "unknown_decision"),
+        (outcome(decision_id=None, customer_id="anna"), "invalid_value"),
     ],
 )
 def test_what_cannot_be_joined_is_named_and_stops_nothing(ledger: Ledger, message: OutcomeMessage, code: str) -> None:
@@ -79,6 +81,89 @@ def test_an_outcome_may_name_customer_and_action_instead(ledger: Ledger) -> None
     taken = Intake(ledger).outcomes([outcome(decision_id=None, customer_id="anna", action="offer")], NOW)
     assert taken.rejected == ()
     assert ledger.decision("d1").items[0].outcomes[0].outcome_id == "o1"
+
+
+CATALOGUE = Catalogue(
+    "v",
+    {"web": Channel("web", False, display_days=1.0), "email": Channel("email", display_days=2.0)},
+    ("g",),
+    {"offer": Action("offer", "g", window_days=3.0, rewards=(Reward("converted", None, 10.0, "email"),))},
+    (),
+)
+
+
+def told(ledger: Ledger, at: int, channel: str | None = None, now: int | None = None) -> str:
+    """The decision that an outcome without one is given, or why there is none."""
+    message = outcome("o", at, decision_id=None, customer_id="anna", action="offer", channel=channel)
+    taken = Intake(ledger, lambda: CATALOGUE).outcomes([message], now or at)
+    assert (taken.appended.accepted, taken.rejected) == (1, ())
+    stored = read_arrow(ledger.url, "SELECT decision_id, rank FROM outcomes").to_pylist()
+    assert len(stored) == 1
+    if taken.unattributed:
+        assert (stored[0]["decision_id"], stored[0]["rank"]) == (no_decision("o"), 0)
+        return taken.unattributed[0].reason
+    return str(stored[0]["decision_id"])
+
+
+def also_decided(ledger: Ledger, name: str, at: int, channel: str = "web") -> None:
+    item = Item(1, Arm("offer", channel), "g", 0.5, 0.1, 0.1, 1.0, 0.1, 0.1, None, at + DAY, at + DAY)
+    decision = Decision(name, f"r-{name}", "anna", at, (item,), "action", None, None, Versions(None, "p", "c"))
+    ledger.import_decisions([decision])
+
+
+def test_it_goes_to_the_latest_decision_by_then_on_the_channel_it_names(ledger: Ledger) -> None:
+    also_decided(ledger, "d2", NOW - 9, "email")
+    also_decided(ledger, "d3", NOW + 9)
+    assert told(ledger, NOW) == "d2"
+
+
+def test_on_the_channel_it_names(ledger: Ledger) -> None:
+    also_decided(ledger, "d2", NOW - 9, "email")
+    assert told(ledger, NOW, "web") == "d1"
+
+
+def test_it_goes_to_the_latest_whose_window_can_still_have_been_open(ledger: Ledger) -> None:
+    also_decided(ledger, "d0", DECIDED - HOUR, "email")  # counts for 10 days, and 2 to be displayed
+    assert told(ledger, DECIDED + 4 * DAY + 1) == "d0"
+
+
+def test_the_last_moment_of_the_window_counts(ledger: Ledger) -> None:
+    assert told(ledger, DECIDED + 4 * DAY) == "d1"  # a day to be displayed, and three
+
+
+def test_what_belongs_to_no_decision_is_kept_with_the_reason(ledger: Ledger) -> None:
+    assert "after the attribution window" in told(ledger, DECIDED + 4 * DAY + 1)
+
+
+def test_what_came_before_every_decision_is_kept_with_the_reason(ledger: Ledger) -> None:
+    assert "no decision before it" in told(ledger, DECIDED - 5 * MINUTE - 1)
+
+
+def test_a_clock_that_runs_behind_by_a_few_minutes_is_forgiven(ledger: Ledger) -> None:
+    assert told(ledger, DECIDED - 5 * MINUTE) == "d1"
+
+
+def test_of_a_stranger_and_told_again_it_is_kept_once(ledger: Ledger) -> None:
+    message = outcome(decision_id=None, customer_id="bert", action="offer")
+    first, again = (Intake(ledger).outcomes([message], NOW) for _ in range(2))
+    assert (first.appended.accepted, again.appended.accepted, again.appended.duplicates) == (1, 0, 1)
+    assert [one.id for one in again.unattributed] == ["o1"]
+    assert ledger.learnable_after(0, 10)[1] == []
+
+
+def test_opting_out_of_a_channel_holds_though_no_decision_is_found_and_is_not_repeated(ledger: Ledger) -> None:
+    said = OutcomeMessage(
+        "o1", OutcomeKind.OPTED_OUT, format_time(NOW), customer_id="anna", action="other", channel="email"
+    )
+    Intake(ledger).outcomes([said], NOW)
+    found = ledger.customer("anna")
+    assert found is not None
+    assert found.consents == {"email": "denied"}
+    ledger.put_customers([Customer("anna", consents={"email": "granted"})])
+    Intake(ledger).outcomes([said], NOW)
+    found = ledger.customer("anna")
+    assert found is not None
+    assert found.consents == {"email": "granted"}
 
 
 def test_a_display_commits_the_contact(ledger: Ledger) -> None:
