@@ -98,6 +98,12 @@ def test_the_shipped_catalogue_has_no_faults() -> None:
     assert read_catalogue(SHIPPED / "catalogue")[1] == []
 
 
+def test_the_shipped_limits_cap_service_messages_too_more_generously_than_marketing() -> None:
+    rules = [r for r in load_catalogue(SHIPPED / "catalogue").contact_rules if r.window_seconds == 86_400]
+    limits = {r.action_class: r.limit for r in rules if r.counts == "decided"}
+    assert limits == {ActionClass.MARKETING: 2, ActionClass.SERVICE: 5}
+
+
 HEAD = '[[channel]]\nid = "web"\n[[group]]\nid = "g"\n'  # 4 lines
 RULE = '[[contact_policy]]\nid = "r"\nlimit = 1\nwindow_days = 1\n'  # 4 lines
 QUIET = '[[quiet_hours]]\nid = "night"\nstart = "21:00"\n'  # 3 lines
