@@ -5,9 +5,20 @@ request, so that their number is bounded.
 from __future__ import annotations
 
 from collections import Counter as Tally
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+    values,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from features.clock import SECOND
 from features.domain import Decision, Stage
@@ -84,10 +95,20 @@ class Metrics:
         self._open.set(float(given_up))
 
     def text(self) -> bytes:
-        """The page Prometheus reads."""
+        """The page Prometheus reads: our figures, and what this process takes of the machine."""
+        page = CollectorRegistry()
+        ProcessCollector(registry=page)
         # What counts is how values were kept when the library was loaded, not what the environment says by now.
-        if values.ValueClass is not values.MutexValue:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
-            return generate_latest(registry)
-        return generate_latest(self._registry)
+        shared = values.ValueClass is not values.MutexValue
+        page.register(_Ours(MultiProcessCollector(None) if shared else self._registry))
+        return generate_latest(page)
+
+
+class _Ours(Collector):
+    """What is ours of a collection: libraries leave theirs in a shared folder too, Feast for one."""
+
+    def __init__(self, collector: Collector | CollectorRegistry) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterator[Metric]:
+        return (metric for metric in self._collector.collect() if metric.name.startswith("segue_"))
