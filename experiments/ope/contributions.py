@@ -20,6 +20,7 @@ class Contributions:
     omega: Floats
     residual: Floats
     normalised: bool
+    #: (n,) number of the customer, without gaps from 0; None: every row its own.
     unit: Integers | None = None
 
     @property

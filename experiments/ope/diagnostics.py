@@ -62,7 +62,7 @@ def diagnose(evidence: Evidence) -> Diagnostics:
     if evidence.unit is None:
         error = math.sqrt(max(squares / n - mean * mean, 0.0) / (n - 1))
     else:
-        sums = np.bincount(np.unique(evidence.unit, return_inverse=True)[1], evidence.weight - mean)
+        sums = np.bincount(evidence.unit, evidence.weight - mean)
         error = math.sqrt(float(sums @ sums)) / n
     effective = total * total / squares if squares > 0.0 else 0.0
     return Diagnostics(n, effective, largest, mean, error, 1.0 - unsupported / n)

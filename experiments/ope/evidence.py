@@ -39,7 +39,7 @@ class Evidence:
     predicted: Floats | None = None
     #: (n,) v̂(x) = Σ_a π(a | x) q̂(x, a).
     expected: Floats | None = None
-    #: (n,) code of the customer; None: every row its own.
+    #: (n,) number of the customer, 0 to how many there are less one; None: every row its own.
     unit: Integers | None = None
     #: Whether every row was drawn uniformly among its arms, so that agreement needs no weights.
     uniform_log: bool = False
@@ -75,7 +75,15 @@ def evidence(log: LoggedFeedback, target: Target, q_hat: Floats | None = None) -
             drawn = log.arm[rows]
             predicted[rows] = q_hat[rows].reshape(-1).take(drawn + np.arange(0, k * len(drawn), k))
             expected[rows] = target.average(log, q_hat, rows)
-    return Evidence(weight, chosen, log.reward, outside, predicted, expected, log.unit, drawn_uniformly(log))
+    return Evidence(weight, chosen, log.reward, outside, predicted, expected, _numbered(log.unit), drawn_uniformly(log))
+
+
+def _numbered(unit: Integers | None) -> Integers | None:
+    """Whole numbers without gaps, found once for all that sums by customer; None where no customer has two rows."""
+    if unit is None:
+        return None
+    found, place = np.unique(unit, return_inverse=True)
+    return None if len(found) == len(unit) else place.astype(np.int64)
 
 
 def chunks(n: int) -> Iterator[slice]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _LEFT, _RIGHT, _ROW = 760, 230, 30, 40
+_WIDTH, _LEFT, _RIGHT, _ROW = 760, 260, 30, 40
 
 
 @dataclass(frozen=True, slots=True)

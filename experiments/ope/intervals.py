@@ -44,9 +44,9 @@ class Cumulants:
 
 @formula(
     "Interval",
-    "estimate + s g (Γ⁻¹(q; x + ½) − x), x = 1/g², g = skewness of the estimate, s its deviation. Computed twice, as the "
-    "data are, and with half a response more at each size of weight (times t/z, t with 2n / (β₂ − 1 − γ²) degrees "
-    "of freedom); the interval holds both.",
+    "estimate + s g (Γ⁻¹(q; x + ½) − x), x = 1/g², g = skewness of the estimate, s its deviation. Computed twice, as "
+    "the data are, and with half a response more at each size of weight (times t/z, t with 2n / (β₂ − 1 − γ²) "
+    "degrees of freedom); the interval holds both.",
     "Matches Hall (1992), On the Removal of Skewness by Transformation, to second order, and the Jeffreys interval of "
     "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare",
 )
@@ -89,7 +89,7 @@ def by_unit(contributions: Contributions, column: Floats) -> Floats:
     """(units,) sums of the (n,) column for each customer; the column itself where every row is its own."""
     if contributions.unit is None:
         return column
-    return np.bincount(np.unique(contributions.unit, return_inverse=True)[1], column).astype(np.float64)
+    return np.bincount(contributions.unit, column).astype(np.float64)
 
 
 def _unseen(contributions: Contributions) -> tuple[float, float]:
@@ -183,7 +183,7 @@ def _counts(groups: int, resamples: int, seed: int) -> NDArray[np.uint8]:
 def _grouped(contributions: Contributions, rng: np.random.Generator) -> Floats:
     """(groups, 4) sums of base, ω e, what divides ω e, and rows: by customer, then customers by chance into groups."""
     n = len(contributions.omega)
-    unit = np.arange(n) if contributions.unit is None else np.unique(contributions.unit, return_inverse=True)[1]
+    unit = np.arange(n) if contributions.unit is None else contributions.unit
     units = int(unit.max()) + 1
     group = unit if units <= GROUPS else (rng.permutation(units) % GROUPS)[unit]
     under = contributions.omega if contributions.normalised else np.ones(n)
@@ -194,4 +194,4 @@ def _grouped(contributions: Contributions, rng: np.random.Generator) -> Floats:
 def _units_per_row(contributions: Contributions) -> float:
     if contributions.unit is None:
         return 1.0
-    return len(np.unique(contributions.unit)) / len(contributions.unit)
+    return float(contributions.unit.max() + 1) / len(contributions.unit)
