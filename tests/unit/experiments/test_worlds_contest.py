@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
+from experiments.cli import commands
 from experiments.worlds.command import simulate_worlds
 from experiments.worlds.contest import Contest, explorer_of, hold, maker, read_runs, roster
 from experiments.worlds.correction import CORRECTIONS
@@ -197,6 +200,14 @@ def test_scores_measure_regret_the_way_and_the_best_wabbit() -> None:
     assert next(iter(total)) == "oracle"
 
 
+def test_a_player_is_measured_against_explorers_that_played_the_same_seeds() -> None:
+    runs = [run_of("mine", 1, (1.0, 2.0))]
+    for seed, hard in ((1, 1.0), (2, 50.0)):
+        runs += [run_of("random", seed, (1.0, 1.0)), run_of("oracle", seed, (1.0, 3.0 * hard))]
+        runs += [run_of("vw-epsilon", seed, (1.0, 2.0))]
+    assert next(row for row in scores(runs) if row.player == "mine").ratio == pytest.approx(1.0)
+
+
 def test_without_vowpal_wabbit_there_is_no_ratio() -> None:
     rows = scores([run_of(name, 1, (1.0, money)) for name, money in (("random", 1.0), ("oracle", 3.0))])
     assert all(row.ratio is None for row in rows)
@@ -227,6 +238,14 @@ def test_the_command_prints_tables_and_writes_a_page_with_a_picture(tmp_path: Pa
 def test_the_command_refuses_an_unknown_world_before_it_plays(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="many-arms"):
         simulate_worlds(Settings(home=tmp_path), ["segue"], ["flat"], 1, 500, Console(file=io.StringIO()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_worlds_without_a_policy_are_refused_and_nothing_is_filled(tmp_path: Path) -> None:
+    app = typer.Typer()
+    commands(app)
+    with pytest.raises(InvalidInput, match="--policy"):
+        CliRunner().invoke(app, ["simulate", "--home", str(tmp_path), "--worlds", "linear"], catch_exceptions=False)
     assert not list(tmp_path.iterdir())
 
 
