@@ -15,8 +15,10 @@ from sqlalchemy.schema import Table
 #: Key of the advisory lock that writers of a log share and its reader takes alone for a moment (PostgreSQL).
 LOG_LOCK = 0x5E60E
 
-#: Connections kept for the threads of one process, and how many more there may be for a moment.
-POOL = {"pool_size": 32, "max_overflow": 32}
+#: Connections kept for the threads of one process, and how many more there may be for a moment. A PostgreSQL server
+#: takes 100 unless told otherwise.
+EMBEDDED_POOL = {"pool_size": 32, "max_overflow": 32}
+SERVER_POOL = {"pool_size": 16, "max_overflow": 16}
 
 #: Threads of one process take turns at a SQLite file by this lock: SQLite itself sleeps up to 100 ms between tries.
 WRITE_LOCK = "segue_write_lock"
@@ -38,13 +40,13 @@ def create(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> E
             # for every decision.
             pool_use_lifo=True,
             execution_options={WRITE_LOCK: threading.Lock()},
-            **POOL,
+            **EMBEDDED_POOL,
         )
         _prepare_sqlite(engine, power_safe, 20_000 if tidy_aside else 1_000)
         return engine
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, pool_size=8, max_overflow=24, pool_use_lifo=True)
+    return create_engine(parsed, pool_use_lifo=True, **SERVER_POOL)
 
 
 def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> None:

@@ -43,11 +43,6 @@ class HungTimes:
     #: The longest time from the thaw to an answer that is not marked.
     recovery_seconds: float
 
-    @property
-    def waited(self) -> float:
-        """Answers of a hung block that waited for the store: those longer than 20 ms."""
-        return float(np.mean([(block > 0.02).sum() for block in self.hung]))
-
 
 def redis_answers() -> bool:
     try:

@@ -29,7 +29,7 @@ class Proxy:
             self._thawed.set()
 
     async def serve(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the latter at the end
             await self._thawed.wait()
             far, forth = await asyncio.open_connection(*self._target)
             await asyncio.gather(self._pass(near, forth), self._pass(far, back))
