@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.inference import Verdict
+from experiments.ope import refusals
 from experiments.ope.contributions import contributions, numbers
 from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, Diagnostics, diagnose
 from experiments.ope.estimators import ESTIMATORS, Estimator
@@ -83,6 +84,7 @@ def evaluate(
     model of Li et al. 2018, Offline Evaluation of Ranking Policies with Click Models, KDD).
     Raises InvalidInput for a log that can tell nothing.
     """
+    refusals.uninformative(log)
     places = [None] if log.place is None else sorted(set(log.place.tolist()))
     found = []
     for done, place in enumerate(places):

@@ -161,7 +161,9 @@ def _arms(table: pa.Table, names: ColumnNames) -> tuple[tuple[str, ...], Any]:
 
 def _texts(table: pa.Table, column: str) -> Any:
     values = pc.cast(table.column(column), pa.string())
-    refuse(np.asarray(pc.is_null(values)), "value_missing", f"nothing in column {column!r} in {{rows}}", column)
+    # CSV has no other way to say that there is nothing.
+    empty = pc.fill_null(pc.equal(values, ""), True)
+    refuse(np.asarray(empty), "value_missing", f"nothing in column {column!r} in {{rows}}", column)
     return np.asarray(values.to_pylist(), dtype=np.str_)
 
 

@@ -106,7 +106,7 @@ def _shapes(log: LoggedFeedback) -> None:
 
 def _arms(log: LoggedFeedback) -> None:
     unknown = (log.arm < 0) | (log.arm >= len(log.arms))
-    refuse(unknown, "unknown_arm", "{rows} name an arm that is not among the arms of the log", "arm")
+    refuse(unknown, "unknown_arm", "no arm of the log is the one drawn in {rows}", "arm")
     if log.allowed is not None:
         outside = ~log.allowed[np.arange(len(log)), log.arm]
         refuse(outside, "arm_not_allowed", "the arm drawn in {rows} is one that had been filtered out", "allowed")

@@ -11,9 +11,11 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from experiments.ope.evaluation import evaluate
 from experiments.ope.feedback import LoggedFeedback, codes
 from experiments.ope.log_file import ColumnNames, feedback_of, read_table
 from experiments.ope.refusals import uninformative
+from experiments.ope.target import Uniform
 from features.errors import InvalidInput, NotFound
 
 
@@ -172,6 +174,21 @@ def test_missing_values_are_refused_with_their_rows() -> None:
     table = TABLE.set_column(2, "reward", pa.array(["much", "little", "none"]))
     with pytest.raises(InvalidInput, match="column 'reward' holds something that is no number"):
         feedback_of(table)
+
+
+def test_an_arm_left_empty_in_csv_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("arm,action_probability,reward\na,0.5,1\n,0.5,0\n")
+    with pytest.raises(InvalidInput, match="nothing in column 'arm' in row 1"):
+        feedback_of(read_table(path))
+
+
+def test_a_file_with_a_heading_only_is_refused_like_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("arm,action_probability,reward\n")
+    with pytest.raises(InvalidInput, match="there is no row") as refusal:
+        evaluate(feedback_of(read_table(path)), [Uniform()])
+    assert refusal.value.code == "too_few_rows"
 
 
 def test_a_file_that_is_none_or_broken_is_named(tmp_path: Path) -> None:
