@@ -171,9 +171,9 @@ def explain(
     finally:
         ledger.close()
     if technical:
-        _print_json(explanation(record))
+        _print_json(explanation(record, stored.items))
     else:
-        tell(record, Console(), everything=everything)
+        tell(record, Console(), everything=everything, came_of=stored.items)
 
 
 def check(home: Home = None) -> None:

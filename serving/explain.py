@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from features.clock import format_time
 from features.domain import DO_NOTHING, Candidates
+from features.ledger import LearnableItem
+from serving.rewarding import reward_sentence, reward_told
 
 _FACTORS = ("p_model", "p_accept", "context_weight", "action_value", "lever", "contact_cost", "priority", "deviation")
 _STAGES = {
@@ -18,8 +21,12 @@ _STAGES = {
 }
 
 
-def explanation(record: dict[str, Any]) -> dict[str, Any]:
-    """The decision's record with times as text, candidates best first, and a plain-English `summary`."""
+def explanation(record: dict[str, Any], came_of: Sequence[LearnableItem] = ()) -> dict[str, Any]:
+    """The decision's record with times as text, candidates best first, and a plain-English `summary`.
+
+    With its items as the ledger has them by now, `came_of`, also what came of each.
+    """
+    rewards = {item.rank: {"reward": reward_told(item)} for item in came_of}
     candidates = sorted(_candidates(record), key=_order)
     best = max((c["priority"] for c in candidates if c["stage"] is None), default=0.0)
     candidates = [{**c, "to_win": to_win(c, best)} for c in candidates]
@@ -31,11 +38,12 @@ def explanation(record: dict[str, Any]) -> dict[str, Any]:
                 **{k: v for k, v in item.items() if k not in ("arm", "closes_at")},
                 **_arm(item["arm"]["action"], item["arm"]["channel"]),
                 "expires_at": format_time(item["expires_at"]),
+                **rewards.get(item["rank"], {}),
             }
             for item in record["items"]
         ],
         "candidates": candidates,
-        "summary": summary(record, candidates),
+        "summary": summary(record, candidates) + [reward_sentence(item) for item in came_of],
     }
 
 

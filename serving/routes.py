@@ -146,7 +146,7 @@ class Door:
         stored = await self._run(lambda: rooms.ledger.decision(decision_id))
         if stored.record is None:
             raise NotFound("this decision was imported: there is no record of how it was made", field="decision_id")
-        return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record))))
+        return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record), stored.items)))
 
     async def metrics(self, _request: Request) -> Response:
         return Response(self._open().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -12,7 +12,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from features.domain import DO_NOTHING
+from features.ledger import LearnableItem
 from serving.explain import explanation, headline
+from serving.rewarding import reward_sentence
 
 #: Runners-up shown unless all are asked for.
 RUNNERS_UP = 5
@@ -67,8 +69,11 @@ def held_back(candidates: Sequence[Candidate]) -> list[HeldBack]:
     return sorted(told, key=lambda group: (-len(group.arms), group.rule))
 
 
-def tell(record: dict[str, Any], screen: Console, *, everything: bool = False) -> None:
-    """Prints why a recorded decision was made: the other arms one by one with `everything`, else in groups."""
+def tell(
+    record: dict[str, Any], screen: Console, *, everything: bool = False, came_of: Sequence[LearnableItem] = ()
+) -> None:
+    """Prints why a recorded decision was made, and what came of it so far; the other arms one by one with `everything`,
+    else in groups."""
     told = explanation(record)
     chosen = [(item["action"], item["channel"]) for item in told["items"]]
     candidates = [c for c in told["candidates"] if (c["action"], c["channel"]) not in chosen]
@@ -76,6 +81,8 @@ def tell(record: dict[str, Any], screen: Console, *, everything: bool = False) -
         screen.print(line, highlight=False, markup=False)
     for item in told["items"][1:]:
         screen.print(f"Place {item['rank']}: {arm_name(item)}, drawn with {share(item['action_probability'])}.")
+    for one in came_of:
+        screen.print(reward_sentence(one), highlight=False, markup=False)
     possible = [c for c in candidates if c["stage"] is None]
     if possible:
         screen.print(_possible(possible if everything else possible[:RUNNERS_UP], everything))

@@ -156,6 +156,15 @@ def test_a_decision_explains_every_arm(client: Client) -> None:
     }
     assert any("upgrade by email was not on offer" in line for line in told["summary"])
     assert sum(c["probability"] for c in told["candidates"]) == pytest.approx(1.0)
+    assert told["items"][0]["reward"]["state"] in ("open", "final")  # final where doing nothing was drawn
+    assert told["items"][0]["reward"]["outcomes"] == []
+
+
+def test_an_outcome_that_belongs_to_no_decision_is_kept_and_said_so(client: Client) -> None:
+    stray = {"outcome_id": "stray", "kind": "accepted", "occurred_at": format_time(now()), "action": "upgrade"}
+    told = client("POST", "/v1/outcomes", stray | {"customer_id": "nobody"}).json()
+    assert (told["accepted"], told["rejected"]) == (1, [])
+    assert [one["outcome_id"] for one in told["unattributed"]] == ["stray"]
 
 
 def test_an_outcome_is_taken_once_and_counted(client: Client) -> None:
