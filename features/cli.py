@@ -40,10 +40,12 @@ def main() -> None:
     def segue() -> None:
         """Decide, learn, and show whether it helped."""
 
-    for entry in sorted(entry_points(group="segue.commands"), key=lambda e: e.name):
-        entry.load()(app)
     try:
+        for entry in sorted(entry_points(group="segue.commands"), key=lambda e: e.name):
+            entry.load()(app)
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells have it: 128 and the number of the signal
     except SegueError as error:
         print(f"segue: {error.message}", file=sys.stderr)
         sys.exit(2)

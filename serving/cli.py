@@ -49,7 +49,7 @@ def serve(
     address = (host or settings.host, port or settings.port)
     _refuse_taken(*address)
     os.environ["SEGUE_HOME"] = str(settings.home)
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Segue"]
+    command = [sys.executable, "-m", "serving.server", "serve", "serving.service:Segue"]
     command += ["--host", address[0], "--port", str(address[1])]
     command += ["--api-workers", str(settings.workers)]
     os.execv(sys.executable, command)

@@ -7,6 +7,7 @@ BentoML's own metrics are off: their labels hold the raw path, which has no boun
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any, cast
 
 import bentoml
@@ -17,6 +18,8 @@ from serving.routes import Door
 from serving.wiring import build, calm_garbage, end_calm
 
 DOOR = Door()
+# Tornado's word on the way it is stopped by a signal; said here, for what was imported above resets such filters.
+warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
 class OneLine:
