@@ -33,6 +33,13 @@ dt { font-weight: 600; margin-top: 1rem; } dd { margin: 0; } code { background: 
 """
 
 
+SIMULATED = (
+    '<p class="verdict" style="--tone: var(--insufficient)"><strong>Simulated customers</strong><br>'
+    "The customers of this home are made up, and so are their responses: this shows how Segue works, and nothing about "
+    "your business.</p>"
+)
+
+
 def write_review(review: Review, folder: Path) -> tuple[Path, Path]:
     """Writes `<name>.html` and `<name>.json` into `folder`; returns both paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +57,7 @@ def page(review: Review) -> str:
         f"{_day(review.first_exposed_at)} and {_day(review.last_exposed_at)} (UTC).</p>",
         f'<div class="verdict" style="--tone: var(--{_tone(review.verdict)})"><strong>{escape(review.verdict)}</strong>'
         f"<br>{escape(review.summary())}</div>",
+        SIMULATED if review.simulated else "",
         _question(review),
         _ratio(review),
     ]
@@ -72,12 +80,18 @@ def number(value: float | None, metric: Mean, signed: bool = False) -> str:
 
 
 def between(interval: Interval | None, metric: Mean | None) -> str:
-    """`estimate (low to high)`; without a metric the interval is relative, in percent."""
+    """`estimate (low to high)`; without a metric the interval is relative, in percent.
+
+    A difference of shares is in percentage points: from 10 % to 11 % is +1 point, and relative +10 %.
+    """
     if interval is None:
         return "–"
     values = (interval.estimate, interval.low, interval.high)
-    one, low, high = (f"{100 * v:+.1f} %" if metric is None else number(v, metric, True) for v in values)
-    return f"{one} ({low} to {high})"
+    if metric is not None and not metric.share:
+        one, low, high = (number(v, metric, True) for v in values)
+        return f"{one} ({low} to {high})"
+    one, low, high = (f"{100 * v:+.{1 if metric is None else 2}f}" for v in values)
+    return f"{one} {'%' if metric is None else 'points'} ({low} to {high})"
 
 
 def _question(review: Review) -> str:
@@ -114,22 +128,25 @@ def _effects(review: Review) -> str:
         for e in review.estimates
         if e.relative_effect is not None
     ]
-    plot = forest(bars, "Relative effect with its 95 % interval") if bars else "<p>Nothing to draw yet.</p>"
+    title = f"Effect relative to the {review.design.control}, in percent, with its 95 % interval"
+    plot = forest(bars, title) if bars else "<p>Nothing to draw yet.</p>"
     heads = (
         "Metric",
         "With Segue",
         review.design.control.capitalize(),
-        "Effect (95 % interval)",
-        "Relative",
+        "Difference (95 % interval)",
+        f"Relative to the {review.design.control}",
         "Verdict",
     )
     head = "".join(f"<th>{escape(h)}</th>" for h in heads)
     rows = "".join(_row(e) for e in review.estimates)
     return (
-        f"<h2>Effects</h2>{plot}"
+        f"<h2>Effects</h2><p class='soft'>{escape(title)}:</p>{plot}"
         "<p>The dot is the estimate; in 95 of 100 such experiments the line holds the true effect. A line that crosses "
         "zero is no evidence of an effect, and no evidence of none. These intervals hold for one look, at a moment "
         "chosen beforehand: stopping at the first pleasing look overstates.</p>"
+        "<p>Differences of shares are in percentage points: from 10 % to 11 % is 1 point more, and relatively 10 % "
+        "more.</p>"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.design import Design, read_units
+from experiments.homes import NOTE
 from experiments.inference import CONFIDENCE, EffectEstimate, Verdict, estimate, overall
 from experiments.metrics import HOLDOUT_METRICS, Mean, columns_of
 from experiments.srm import RatioCheck, check_ratio
 from features.clock import format_time
+from features.ledger import open_ledger
 from features.settings import Settings
 
 
@@ -28,6 +30,8 @@ class Review:
     ratio_check: RatioCheck
     estimates: tuple[EffectEstimate, ...]
     verdict: Verdict
+    #: Whether the customers are made up, as those of `segue up` in an empty home.
+    simulated: bool = False
 
     def summary(self) -> str:
         """One or two plain sentences."""
@@ -75,7 +79,16 @@ def review_holdout(
         check,
         estimates,
         verdict,
+        _simulated(settings),
     )
+
+
+def _simulated(settings: Settings) -> bool:
+    ledger = open_ledger(settings.ledger)
+    try:
+        return ledger.note(NOTE) is not None
+    finally:
+        ledger.close()
 
 
 def as_json(review: Review) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def print_review(name: str, home: Path | None, window_days: float | None) -> Non
     console = Console()
     console.print(table_of(review))
     console.print(f"[bold]{review.verdict}[/bold]: {review.summary()}")
+    if review.simulated:
+        console.print("These customers are simulated: this shows how Segue works, and nothing about your business.")
     console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
     if review.verdict == Verdict.STOP:
         raise typer.Exit(1)
@@ -41,7 +43,7 @@ def table_of(review: Review) -> Table:
         title=f"{review.name}: {check.treatment_units:,} customers against {check.control_units:,} "
         f"({check.observed_share:.2%}, designed {check.control_share:.2%}, p = {check.p_value:.3g})"
     )
-    for heading in ("metric", "with Segue", review.design.control, "effect (95 % interval)", "relative", "verdict"):
+    for heading in ("metric", "with Segue", review.design.control, "difference (95 % interval)", "relative", "verdict"):
         table.add_column(heading, justify="left" if heading in ("metric", "verdict") else "right")
     for e in review.estimates:
         table.add_row(

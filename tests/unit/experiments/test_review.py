@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from experiments.chart import Bar, forest
 from experiments.cli import commands
 from experiments.formulas import formula_of
+from experiments.homes import NOTE
 from experiments.inference import Verdict
-from experiments.report import page, write_review
+from experiments.report import between, page, write_review
 from experiments.review import as_json, review_holdout
 from experiments.review_cli import table_of
 from experiments.srm import check_ratio
@@ -198,3 +199,30 @@ def test_a_review_is_a_value(better: Path) -> None:
     review = review_holdout(settings(better), NOW)
     assert review == replace(review)
     assert review == review_holdout(settings(better), NOW)
+
+
+def test_differences_of_shares_are_in_points_and_relative_ones_in_percent(tmp_path: Path) -> None:
+    ledger = open_ledger(settings(tmp_path).ledger)
+    write_world(ledger, lift=0.3)
+    ledger.close()
+    review = review_holdout(settings(tmp_path), NOW)
+    bought = next(e for e in review.estimates if e.metric.share)
+    assert between(bought.effect, bought.metric) == (
+        f"{100 * bought.effect.estimate:+.2f} points "
+        f"({100 * bought.effect.low:+.2f} to {100 * bought.effect.high:+.2f})"
+    )
+    assert bought.relative_effect is not None
+    assert between(bought.relative_effect, None).startswith(f"{100 * bought.relative_effect.estimate:+.1f} % (")
+    assert "Relative to the holdout" in page(review)
+    assert "percentage points" in page(review)
+
+
+def test_simulated_customers_are_said_to_be_simulated(tmp_path: Path) -> None:
+    ledger = open_ledger(settings(tmp_path).ledger)
+    write_world(ledger, lift=0.0)
+    assert "Simulated customers" not in page(review_holdout(settings(tmp_path), NOW))
+    ledger.put_note(NOTE, "{}")
+    ledger.close()
+    review = review_holdout(settings(tmp_path), NOW)
+    assert "Simulated customers" in page(review)
+    assert as_json(review)["simulated"] is True
