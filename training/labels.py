@@ -1,8 +1,7 @@
 """Labels: what happened after a moment, as plain SQL over the history. An open window is not a zero: it has no label.
 
 Features at a moment t hold facts strictly before t, so what happens at t itself belongs to the label: windows of
-customers are [t, t + horizon). A decision's window is [decided_at, shown_at or decided_at + window_days], both ends
-included, as the learner counts it.
+customers are [t, t + horizon). A decision's window is that of `features.rewards`, as the learner counts it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from features.catalogue import Catalogue
-from features.clock import DAY
-from features.domain import ACTIVITY_TYPES, OutcomeKind
+from features.catalogue import Catalogue, Channel
+from features.domain import ACTIVITY_TYPES, Arm, OutcomeKind
+from features.rewards import reward_rule
 
 #: Customers of one cut-off, and decided items, that are learned from; chosen by a hash of their ids, so the same ones
 #: every time. Six cut-offs of 100 columns stay under 250 MB.
@@ -86,23 +85,28 @@ def propensity_labels(history: Queryable, catalogue: Catalogue, span: Span, *, l
     """Whether each matured item was accepted: its action's outcome, or a conversion, came inside its window.
 
     Columns: decision_id, rank, customer_id, as_of (decided_at), action, channel, closes_at, accepted (1.0 or 0.0).
-    Imported and live items alike; left out are doing nothing, actions the catalogue no longer has, and items whose
-    window closes after the history ends. Sorted by (as_of, decision_id, rank).
+    Imported and live items alike; left out are doing nothing, actions the catalogue no longer has, items whose window
+    closes after the history ends, and those that nobody saw, as far as that is reported. Sorted by (as_of,
+    decision_id, rank).
     """
-    wanted = (
-        ", ".join(
-            f"({_text(a.id)}, {_text(str(a.outcome))}, {round(a.window_days * DAY):d})"
-            for a in catalogue.actions.values()
-        )
-        or "('', '', 0)"
-    )
+    known = ", ".join(_text(name) for name in catalogue.channels) or "''"
     return history.query(
-        f"""WITH wanted(action, success, lasts) AS (VALUES {wanted}),
-        items AS (
-            SELECT decision_id, rank, customer_id, decided_at, action, channel, success,
-                coalesce(shown_at, decided_at) + lasts AS closes_at
-            FROM decision_items JOIN wanted USING (action)
+        f"""WITH wanted(action, known_channel, success, lasts, waits, needs_display) AS (VALUES {_rules(catalogue)}),
+        told AS (
+            SELECT decision_id, rank, min(occurred_at) FILTER (kind = {_text(str(OutcomeKind.SEEN))}) AS seen_at,
+                bool_or(kind = {_text(str(OutcomeKind.FAILED))}) AS failed,
+                bool_or(kind <> {_text(str(OutcomeKind.FAILED))}) AS answered
+            FROM outcomes GROUP BY decision_id, rank
+        ), items AS (
+            SELECT i.decision_id, i.rank, customer_id, decided_at, i.action, channel, success,
+                coalesce(least(greatest(least(shown_at, seen_at), decided_at), decided_at + waits), decided_at) + lasts
+                    AS closes_at
+            FROM decision_items i
+            JOIN wanted w
+                ON w.action = i.action AND w.known_channel = CASE WHEN channel IN ({known}) THEN channel ELSE '' END
+            LEFT JOIN told t ON t.decision_id = i.decision_id AND t.rank = i.rank
             WHERE decided_at >= {span.first:d}
+                AND (shown_at IS NOT NULL OR answered IS TRUE OR NOT (needs_display OR failed IS TRUE))
         ), matured AS (
             SELECT * FROM items WHERE closes_at <= {span.last:d}
             QUALIFY row_number() OVER (ORDER BY md5(decision_id), decision_id, rank) <= {limit:d}
@@ -115,6 +119,19 @@ def propensity_labels(history: Queryable, catalogue: Catalogue, span: Span, *, l
         FROM matured m LEFT JOIN outcomes o ON o.decision_id = m.decision_id AND o.rank = m.rank
         GROUP BY ALL ORDER BY as_of, m.decision_id, m.rank"""
     )
+
+
+def _rules(catalogue: Catalogue) -> str:
+    """The rows of `wanted`: of every action on every channel, and on those the catalogue does not know, called ''."""
+    channels = [*catalogue.channels.values(), Channel("")]
+    rows = []
+    for action in catalogue.actions.values():
+        for channel in channels:
+            rule = reward_rule(Arm(action.id, channel.id), action, channel)
+            needs = "true" if rule.reports_display else "false"
+            names = f"{_text(action.id)}, {_text(channel.id)}, {_text(str(action.outcome))}"
+            rows.append(f"({names}, {rule.success_window:d}, {rule.display_within:d}, {needs})")
+    return ", ".join(rows) or "('', '', '', 0, 0, false)"
 
 
 def _texts(values: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each throughput block")
     options = parser.parse_args()
     os.environ.update(QUIET)
+    from tests.bench.learn import learn_rows
     from tests.bench.ope import ope_rows
     from tests.bench.workload import CHANNELS, build_home
 
@@ -46,6 +47,7 @@ def main() -> None:
         rows.append(row("worker memory", resident_mb(process), "MB"))
         rows.append(row("start-up to first answer", started, "s"))
     rows += batch_rows(options.home)
+    rows += learn_rows()
     rows += append_rows(options.home)
     rows += hung_rows(options.home, body)
     rows += ope_rows(row)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import duckdb
 import pytest
 
-from features.catalogue import Action, Catalogue
+from features.catalogue import Action, Catalogue, Channel, Reward
 from features.clock import DAY
+from features.domain import Arm, Outcome
+from features.ledger import LearnableItem
+from features.rewards import UNIT, RewardRules, reward
 from training.labels import Span, customer_labels, history_span, propensity_labels
 
 HORIZON = 10
@@ -145,3 +149,32 @@ def test_the_history_spans_every_kind_of_fact_but_none_from_the_future() -> None
     past = Past().add("events", ("c", "login", 20)).add("decision_items", ("d", 1, "c", 10, "a", "web", None))
     past.add("outcomes", ("d", 1, "clicked", 30), ("d", 1, "clicked", 5_000))
     assert history_span(past, 100) == Span(10, 30)
+
+
+def test_labels_are_what_the_learner_learns_of_the_same_items() -> None:
+    """600 items, random displays and outcomes, on channels that report displays, on others and on unknown ones."""
+    channels = {
+        "web": Channel("web", False, 0.0, "responses", reports_display=True, display_days=2.0),
+        "email": Channel("email", display_days=1.0),
+    }
+    action = Action("a", "g", window_days=2.0, outcome="clicked", rewards=(Reward("clicked", None, 3.0, "email"),))
+    catalogue = Catalogue("v", channels, (), {"a": action}, ())
+    draw, rules, past, end, expected = random.Random(9), RewardRules(catalogue), Past(), 40 * DAY, {}
+    for n in range(600):
+        name, at, channel = f"d{n:03d}", draw.randrange(30 * DAY), draw.choice(["web", "email", "pigeon"])
+        shown = draw.choice([None, at + draw.randrange(4 * DAY)])
+        kinds = draw.choices(["clicked", "converted", "seen", "failed", "rejected"], k=draw.choice([0, 0, 1, 2]))
+        told = sorted((at + draw.randrange(6 * DAY), kind) for kind in kinds)
+        past.add("decision_items", (name, 1, "c", at, "a", channel, shown))
+        for moment, kind in told:
+            past.add("outcomes", (name, 1, kind, moment))
+        outcomes = tuple(Outcome(f"o{k}", name, "c", "a", kind, moment) for k, (moment, kind) in enumerate(told))
+        item = LearnableItem(
+            name, 1, "c", Arm("a", channel), 0.1, 0.1, 1.0, at, at, "b", "open", 0, None, shown, at, outcomes
+        )
+        success = reward(item, rules.of(item), end, 0).success
+        if success is not None:
+            expected[name] = success / UNIT
+    labels = propensity_labels(past, catalogue, Span(0, end)).to_pylist()
+    assert {row["decision_id"]: row["accepted"] for row in labels} == expected
+    assert 50 < sum(expected.values()) < len(expected) < 600  # some of each: yes, no, and nothing learned
