@@ -1,4 +1,4 @@
-"""Drift: whether the features served lately look like the rows the champion was judged on. Evidently draws the report.
+"""Drift: whether the features served lately look like the rows the champion was judged on. Evidently measures it.
 
 Methods and thresholds are pinned per column, because Evidently's defaults change above 1,000 reference rows: a feature
 of at most 20 distinct values by the population stability index, any other by the Wasserstein distance in standard
@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +25,7 @@ from features.errors import NoData
 from features.ledger import open_ledger, read_arrow
 from features.settings import Settings
 from training.bundle import REFERENCE, champion, read_verified
+from training.drift_page import page
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Floats]
@@ -96,9 +96,10 @@ def watch(settings: Settings, now: int, threshold: float) -> DriftReport:
         raise NoData(f"{folder.name} has no reference rows; `segue train` on a longer history makes them")
     reference = {name: table.column(name).to_numpy().astype(np.float64) for name in table.column_names}
     current = served_features(settings.ledger, list(reference))
-    page = settings.report_folder / "drift.html"
-    report = measure_drift(reference, current, bundle_id=folder.name, now=now, threshold=threshold, page=page)
-    page.with_suffix(".json").write_text(report.to_json())
+    report = measure_drift(reference, current, bundle_id=folder.name, now=now, threshold=threshold)
+    settings.report_folder.mkdir(parents=True, exist_ok=True)
+    (settings.report_folder / "drift.html").write_text(page(report, reference, current, LIMIT))
+    (settings.report_folder / "drift.json").write_text(report.to_json())
     return report
 
 
@@ -121,12 +122,10 @@ def served_features(ledger_url: str, names: Sequence[str], limit: int = MAX_DECI
     return {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in names}
 
 
-def measure_drift(
-    reference: Columns, current: Columns, *, bundle_id: str, now: int, threshold: float, page: Path
-) -> DriftReport:
-    """Compares the same features of two samples and writes Evidently's page, which needs no network, to `page`."""
+def measure_drift(reference: Columns, current: Columns, *, bundle_id: str, now: int, threshold: float) -> DriftReport:
+    """Compares the same features of two samples."""
     before, after, methods = comparable(reference, current)
-    distances = _evidently(before, after, methods, threshold, page)
+    distances = _evidently(before, after, methods, threshold)
     worst: dict[str, FeatureDrift] = {}
     for column, distance in distances.items():
         name = column.removesuffix(_KNOWN)
@@ -155,9 +154,7 @@ def comparable(reference: Columns, current: Columns) -> tuple[dict[str, Floats],
     return before, after, methods
 
 
-def _evidently(
-    before: Columns, after: Columns, methods: Mapping[str, str], share: float, page: Path
-) -> dict[str, float]:
+def _evidently(before: Columns, after: Columns, methods: Mapping[str, str], share: float) -> dict[str, float]:
     """Column to distance, as Evidently measures it."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import pandas
@@ -174,8 +171,6 @@ def _evidently(
     # Evidently also correlates all columns, which nobody asked for, and divides by the zero spread of constant ones.
     with np.errstate(invalid="ignore", divide="ignore"):
         snapshot = Report([preset]).run(*sides)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    snapshot.save_html(str(page))
     return _distances(snapshot.dict()["metrics"])
 
 

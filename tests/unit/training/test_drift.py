@@ -16,6 +16,7 @@ from features.ledger import Ledger, open_ledger
 from features.settings import Settings
 from training.bundle import REFERENCE
 from training.drift import MIN_DECISIONS, comparable, served_features, watch
+from training.drift_page import DRAWN
 from training.release import promote
 from training.report import TrainingReport
 
@@ -73,6 +74,11 @@ def test_the_reports_are_written_and_need_no_network(
     report = watch(home, 0, 0.3)
     page = (home.report_folder / "drift.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?https?:", page)
+    assert len(page) < 200_000
+    assert all(f"<td>{feature.name}</td>" in page for feature in report.features)
+    assert page.count("<svg") == DRAWN
+    assert "No alarm" in page
+    assert ">nan<" not in page
     written = json.loads((home.report_folder / "drift.json").read_text())
     assert written["share"] == report.share
     assert {feature["name"] for feature in written["features"]} <= set(reference_rows(home, trained, 1)[0])
