@@ -210,6 +210,9 @@ class Item:
     expires_at: int
     #: When the window closes in which this arm can succeed, if it is displayed at once: see `features.rewards`.
     closes_at: int
+    #: What `p_accept` was corrected by besides a constant, see `training.covariates`: as whole numbers, so that what is
+    #: learned from them adds up exactly.
+    covariates: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 < self.action_probability <= 1.0:

@@ -159,13 +159,15 @@ def _choose(
 ) -> tuple[Candidates, tuple[Item, ...]]:
     rows, now, limit = considered.rows, considered.now, considered.request.limit
     assert considered.scope is not None
-    scores = score(strategy, p_model, rows, considered.scope)
+    covariates = strategy.covariates(considered.knowledge.features)
+    scores = score(strategy, p_model, rows, considered.scope, covariates)
     nothing = int(np.searchsorted(rows, strategy.nothing))
     caps = None if strategy.caps is None else strategy.caps[rows]
     numbers, room = strategy.action_numbers[rows], _room(found, rows) if limit > 1 else None
     survivors = Survivors(scores.priority, scores.deviation, numbers, nothing, caps, room)
     draws, shares = draw_slate(strategy.policy, survivors, limit, key)
-    items = tuple(_item(rank, one, int(rows[one.index]), scores, strategy, now) for rank, one in enumerate(draws, 1))
+    given = (scores, strategy, now, covariates)
+    items = tuple(_item(rank, one, int(rows[one.index]), *given) for rank, one in enumerate(draws, 1))
     return _candidates(strategy, found.removals, scores, shares), items
 
 
@@ -208,7 +210,9 @@ def _nothing(probability: float, now: int) -> Item:
     return Item(1, DO_NOTHING, "none", probability, None, None, 0.0, 0.0, 0.0, None, now + VISIT_EXPIRY, now)
 
 
-def _item(rank: int, draw: Draw, row: int, scores: Scores, strategy: Strategy, now: int) -> Item:
+def _item(
+    rank: int, draw: Draw, row: int, scores: Scores, strategy: Strategy, now: int, covariates: tuple[int, ...]
+) -> Item:
     """The place filled by this draw."""
     arm = strategy.arms[row]
     if arm == DO_NOTHING:
@@ -230,4 +234,5 @@ def _item(rank: int, draw: Draw, row: int, scores: Scores, strategy: Strategy, n
         content=strategy.catalogue.treatment(arm).content,
         expires_at=now + (OUTBOUND_EXPIRY if channel.outbound else VISIT_EXPIRY),
         closes_at=now + reward_rule(arm, action, channel).success_window,
+        covariates=covariates,
     )

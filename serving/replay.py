@@ -124,23 +124,25 @@ def replay_one(found: LiveRecord, archive: Archive) -> Verdict:
         record: dict[str, Any] = msgspec.json.decode(found.record)
         if record.get("inputs") is None:
             raise NotFound("it was made before records kept what they were made from")
+        if not all("covariates" in item for item in record["items"]):
+            raise NotFound("it was made when what was learned was applied otherwise")
         versions = record["versions"]
         strategy = archive.strategy(versions["bundle"], versions["policy"], versions["catalogue"])
-        request, inputs = _asked(record)
+        request, inputs = asked(record)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         kind, why = DIFFERENT, f"record: not readable: {type(error).__name__}"
     except SegueError as error:
         kind, why = NOT_REPLAYABLE, error.message
     else:
         try:
-            why = difference(found, record, _make_again(record, request, inputs, strategy))
+            why = difference(found, record, make_again(record, request, inputs, strategy))
         except Exception as error:  # a record somebody changed can make the engine stumble anywhere
             why = f"record: makes no decision: {type(error).__name__}"
         kind = DIFFERENT if why else SAME
     return Verdict(found.decision_id, kind, why)
 
 
-def _asked(record: Mapping[str, Any]) -> tuple[Request, Inputs]:
+def asked(record: Mapping[str, Any]) -> tuple[Request, Inputs]:
     """What was asked, and what was known. Raises msgspec's error, or KeyError, for what is no record."""
     inputs = msgspec.convert(record["inputs"], Inputs)
     channels = record["channels"]
@@ -156,7 +158,7 @@ def _asked(record: Mapping[str, Any]) -> tuple[Request, Inputs]:
     return request, inputs
 
 
-def _make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, strategy: Strategy) -> Decision:
+def make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, strategy: Strategy) -> Decision:
     return decide(
         request,
         replace(inputs.knowledge, features=record["features"]),
@@ -177,7 +179,8 @@ def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) ->
             return told
     columns = {name: getattr(found, name) for name in ("decision_id", "request_id", "customer_id", "decided_at")}
     items = [
-        DrawnItem(i.rank, i.arm.action, i.arm.channel, i.action_probability, i.p_model, i.p_accept) for i in again.items
+        DrawnItem(i.rank, i.arm.action, i.arm.channel, i.action_probability, i.p_model, i.p_accept, i.covariates)
+        for i in again.items
     ]
     ours = {name: getattr(again, name) for name in columns} | {"items": items}
     return _first(msgspec.to_builtins(columns | {"items": list(found.items)}), msgspec.to_builtins(ours), "ledger.")

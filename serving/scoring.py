@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,6 +11,7 @@ from serving.arbitration import priorities, worth
 from serving.expressions import Scope
 from serving.strategy import Strategy
 from training.bandit import P_RANGE
+from training.residual import corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,25 @@ class Scores:
 SCORED = tuple(field.name for field in fields(Scores))
 
 
-def score(strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Scope) -> Scores:
+def score(
+    strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Scope, covariates: Sequence[int]
+) -> Scores:
     """The scores of the arms in `rows`, DO_NOTHING among them, which has no response probability, value 0 and cost 0.
 
-    `predicted`, shape (n - 1,), is the model's response probability of the others.
+    `predicted`, shape (n - 1,), is the model's response probability of the others, `covariates` the customer's.
     """
     p_model = np.full(len(rows), np.nan)
     p_model[rows != strategy.nothing] = predicted
-    p_accept = np.clip(p_model * strategy.ratios[rows], *P_RANGE)
+    shift, variance = strategy.correction.shifts(covariates, rows)
+    p_accept = np.clip(corrected(p_model, shift), *P_RANGE)
     weights = strategy.context_weights(scope.values["context"].get("intent"))
     value, money = strategy.values, strategy.worth
     if strategy.valued_by_expression or weights is not None:
         value = _values(strategy, scope)
         money = worth(value, weights, strategy.levers)
     money, cost = money[rows], strategy.costs[rows]
-    # A cost is known: the deviation is that of P alone.
-    deviation = np.abs(p_model * strategy.ratio_deviations[rows] * money)
+    # A cost is known: the deviation is that of P alone, p (1 - p) being the slope of P by its logit.
+    deviation = np.abs(p_accept * (1.0 - p_accept) * np.sqrt(variance) * money)
     deviation[rows == strategy.nothing] = 0.0
     weight = np.ones(len(rows)) if weights is None else weights[rows]
     priority = priorities(p_accept, money, cost)

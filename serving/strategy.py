@@ -19,8 +19,10 @@ from serving.eligibility import Gates, gates_of
 from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle
+from training.covariates import NO_COVARIATES, Covariates
 from training.explorer import Explorer
 from training.policies import EpsilonGreedy
+from training.residual import Correction
 from training.scorer import ArmScorer
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
@@ -122,14 +124,17 @@ class Strategy:
         return worth(self.values, None, self.levers)
 
     @cached_property
-    def ratios(self) -> np.ndarray:
-        """(arms,) what the policy learned: true over predicted acceptance."""
-        return np.array([self.snapshot.ratio(key) for key in self.keys])
+    def correction(self) -> Correction:
+        """What the policy learned: how each arm's prediction is to be corrected, and how surely."""
+        actions = {name: number for number, name in enumerate(dict.fromkeys(arm.action for arm in self.arms))}
+        named = [a.group if (a := self.catalogue.actions.get(name)) else "" for name in actions]
+        groups = {name: number for number, name in enumerate(dict.fromkeys(named))}
+        kin = np.array([actions[arm.action] for arm in self.arms]), np.array([groups[name] for name in named])
+        return self.snapshot.correction(self.keys, kin, 1 + len(self._covariates.names))
 
-    @cached_property
-    def ratio_deviations(self) -> np.ndarray:
-        """(arms,) one standard deviation of what was learned."""
-        return np.array([self.snapshot.deviation(key) for key in self.keys])
+    @property
+    def _covariates(self) -> Covariates:
+        return NO_COVARIATES if self.bundle is None else self.bundle.covariates
 
     @cached_property
     def caps(self) -> np.ndarray | None:
@@ -175,6 +180,10 @@ class Strategy:
         if self.bundle is None or not len(rows):
             return np.full(len(rows), P_WITHOUT_MODEL)
         return self._propensity.predict(self.bundle.encoder.customer_row(features), rows)
+
+    def covariates(self, features: Mapping[str, float | None]) -> tuple[int, ...]:
+        """What the correction looks at of a customer with these features."""
+        return self._covariates.of(features)
 
     def warm(self) -> Strategy:
         """Works out beforehand what every decision needs, so that none has to wait for it."""

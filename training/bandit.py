@@ -1,54 +1,42 @@
-"""What policies learn from rewards: by how much the models' predictions are to be corrected, and how surely.
+"""What policies learn from rewards: how the models' predictions are to be corrected, and how surely.
 
-What is learned is a correction of the propensity model, arm by arm, as sufficient statistics that add: accepts seen and
-accepts expected. With a Gamma(k, k) prior on the ratio of true to predicted acceptance (mean 1), and accepts taken as
-Poisson with mean ratio x expected, the posterior is Gamma(k + accepts, k + expected), with mean
-(k + accepts) / (k + expected) and standard deviation sqrt(k + accepts) / (k + expected); Gelman et al., Bayesian Data
-Analysis, 3rd ed., section 2.6. An arm nobody has tried keeps exactly the model's prediction.
+A snapshot holds, for every arm, sums that add: how often it was learned from, accepts seen and predicted, and what
+`training.residual` makes its correction of. An arm of which, and of whose kin, nothing was learned keeps exactly the
+model's prediction.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from features.rewards import UNIT as UNIT
+from training.residual import Correction, Integers, Sums, length, posterior
 from training.statistics import Statistics
 
-#: The prior's weight in accepts: after this many expected accepts, data and model count the same.
-PRIOR_ACCEPTS = 2.0
 #: No response is certain: predictions stay inside this range.
 P_RANGE = (1e-6, 1.0 - 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
 class ArmStatistics:
-    """How often an arm was learned from, and its accepts seen and expected, in millionths."""
+    """How often an arm was learned from, and in millionths: accepts seen, accepts predicted by the model, and the sums
+    of `residual.taught`, () where nothing was learned of them."""
 
     count: int = 0
     accepts_units: int = 0
     expected_units: int = 0
+    residual: Sums = ()
 
-    def __add__(self, other: ArmStatistics) -> ArmStatistics:
-        return ArmStatistics(
-            self.count + other.count,
-            self.accepts_units + other.accepts_units,
-            self.expected_units + other.expected_units,
-        )
-
-    @property
-    def ratio(self) -> float:
-        """Posterior mean of true over predicted acceptance."""
-        return (PRIOR_ACCEPTS + self.accepts_units / UNIT) / (PRIOR_ACCEPTS + self.expected_units / UNIT)
-
-    @property
-    def deviation(self) -> float:
-        """Posterior standard deviation of the same."""
-        return math.sqrt(PRIOR_ACCEPTS + self.accepts_units / UNIT) / (PRIOR_ACCEPTS + self.expected_units / UNIT)
+    @staticmethod
+    def of(sums: Sequence[int]) -> ArmStatistics:
+        """From the numbers in a row, as `statistics.contribution` has them."""
+        count, accepts, expected, *residual = sums
+        return ArmStatistics(count, accepts, expected, tuple(residual))
 
 
 _NEVER_TRIED = ArmStatistics()
@@ -68,35 +56,27 @@ class PolicySnapshot:
     day: int = 0
     forgetting_days: float = 0.0
 
-    def ratio(self, arm_key: str) -> float:
-        """By how much the model's prediction for an arm is to be multiplied; 1 for an arm never tried."""
-        statistics = self.arms.get(arm_key)
-        return 1.0 if statistics is None else statistics.ratio
-
-    def deviation(self, arm_key: str) -> float:
-        """One standard deviation of that ratio; the prior's for an arm never tried.
-
-        >>> round(PolicySnapshot().deviation("upgrade@email"), 4)
-        0.7071
-        """
-        return self.arms.get(arm_key, _NEVER_TRIED).deviation
-
     def count(self, arm_key: str) -> int:
         """How often an arm was learned from."""
         return self.arms.get(arm_key, _NEVER_TRIED).count
 
-    def learned(self, contributions: Mapping[str, ArmStatistics]) -> PolicySnapshot:
-        """The next snapshot, with these added."""
-        arms = dict(self.arms)
-        for key, statistics in contributions.items():
-            arms[key] = arms.get(key, ArmStatistics()) + statistics
-        return replace(self, number=self.number + 1, arms=arms)
+    def correction(self, keys: Sequence[str], parents: Sequence[Integers], dimensions: int) -> Correction:
+        """The correction of the arms `keys` by a constant and `dimensions` - 1 covariates; see `residual.posterior`.
+
+        What was learned by another number of covariates (in earlier versions by none) is left out.
+        """
+        arms = [self.arms.get(key, _NEVER_TRIED) for key in keys]
+        known = [len(arm.residual) == length(dimensions) for arm in arms]
+        blank = (0,) * length(dimensions)
+        counts = np.array([float(arm.count) if k else 0.0 for arm, k in zip(arms, known, strict=True)])
+        accepts = np.array([arm.accepts_units if k else 0 for arm, k in zip(arms, known, strict=True)]) / UNIT
+        sums = np.array([arm.residual if k else blank for arm, k in zip(arms, known, strict=True)]) / UNIT
+        return posterior(counts, accepts, sums.T, parents)
 
     @staticmethod
     def of(number: int, bundle: str | None, statistics: Statistics, day: int, forgetting_days: float) -> PolicySnapshot:
         """What serving needs of the statistics of a bundle."""
-        weighed = statistics.weighed(day, forgetting_days)
-        arms = {arm: ArmStatistics(*sums[:3]) for arm, sums in weighed.items()}
+        arms = {arm: ArmStatistics.of(sums) for arm, sums in statistics.weighed(day, forgetting_days).items()}
         return PolicySnapshot(number, bundle, arms, day, forgetting_days)
 
     def correcting(self, bundle: str | None) -> PolicySnapshot:
@@ -104,7 +84,7 @@ class PolicySnapshot:
         return self if bundle is None or self.bundle in (None, bundle) else PolicySnapshot(self.number, bundle)
 
     def to_json(self) -> str:
-        rows = {k: [s.count, s.accepts_units, s.expected_units] for k, s in sorted(self.arms.items())}
+        rows = {key: [s.count, s.accepts_units, s.expected_units, *s.residual] for key, s in sorted(self.arms.items())}
         content = {
             "number": self.number,
             "bundle": self.bundle,
@@ -116,8 +96,8 @@ class PolicySnapshot:
 
     @staticmethod
     def from_json(text: str) -> PolicySnapshot:
-        """Those of earlier versions too, which knew no days."""
+        """Those of earlier versions too, which knew no days and no covariates."""
         content: dict[str, Any] = msgspec.json.decode(text)
-        arms = {key: ArmStatistics(*row) for key, row in content["arms"].items()}
+        arms = {key: ArmStatistics.of(row) for key, row in content["arms"].items()}
         forgetting_days = float(content.get("forgetting_days", 0.0))
         return PolicySnapshot(content["number"], content["bundle"], arms, content.get("day", 0), forgetting_days)

@@ -60,6 +60,9 @@ class Covariates:
         return Covariates(names, centres, spreads)
 
 
+NO_COVARIATES = Covariates()
+
+
 def choose_covariates(
     names: tuple[str, ...], gains: Floats, matrix: Floats, most: int = MOST_DIMENSIONS - 1
 ) -> Covariates:
@@ -77,4 +80,4 @@ def choose_covariates(
         spread = (high - low) / _QUARTILES_APART or float(known.std())
         if spread > 0.0:
             found.append((names[column], middle, spread))
-    return Covariates(*(tuple(part) for part in zip(*found, strict=True))) if found else Covariates()
+    return Covariates(*(tuple(part) for part in zip(*found, strict=True))) if found else NO_COVARIATES

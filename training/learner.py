@@ -14,7 +14,8 @@ from features.clock import DAY
 from features.ledger import LearnableItem, Ledger, RewardRow
 from features.rewards import RewardRules, reward
 from training.bandit import PolicySnapshot
-from training.statistics import Statistics, Sums, add, contribution, day_of, negative
+from training.residual import Sums
+from training.statistics import Statistics, add, contribution, day_of, negative
 
 #: Items of one transaction: one of 4,000 holds a SQLite ledger for about 30 ms.
 BATCH = 4_000

@@ -38,7 +38,7 @@ ONE = 1 << COVARIATE_SHIFT
 MOST_DIMENSIONS = 8
 #: Prior standard deviations of delta around its parent's, of the constant and of each covariate: root, group, action,
 #: arm. Chosen in the known-truth worlds, see `training/README.md`.
-PRIOR_SCALES: tuple[tuple[float, float], ...] = ((0.7, 0.2), (0.4, 0.2), (0.4, 0.2), (0.3, 0.1))
+PRIOR_SCALES: tuple[tuple[float, float], ...] = ((0.5, 0.15), (0.3, 0.15), (0.3, 0.15), (0.2, 0.07))
 #: Where the mode of an arm's constant is looked for, on the logit, and how often that range is halved: to 2e-5.
 _FARTHEST, _HALVINGS = 20.0, 20
 
@@ -100,7 +100,7 @@ def corrected(p_model: Floats, shift: Floats) -> Floats:
     >>> corrected(np.array([0.02, 0.5]), np.array([0.0, np.log(3.0)])).round(9).tolist()
     [0.02, 0.75]
     """
-    odds = np.exp(shift)
+    odds = np.exp(np.minimum(shift, _FARTHEST))
     return p_model * odds / (1.0 + p_model * (odds - 1.0))
 
 

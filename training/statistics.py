@@ -14,9 +14,9 @@ from typing import TypeVar
 from features.clock import DAY
 from features.ledger import LearnableItem
 from features.rewards import UNIT
+from training.residual import Sums, taught
 
 K = TypeVar("K")
-Sums = tuple[int, ...]
 #: Weights are whole, in units of 2^-32: the weighed sums too are exact in any order.
 _SHIFT = 32
 
@@ -27,13 +27,14 @@ def day_of(moment: int) -> int:
 
 
 def contribution(item: LearnableItem, success: int | None) -> Sums | None:
-    """What an item adds to the sums of its arm and day: once, success and predicted acceptance, both in millionths.
+    """What an item adds to the sums of its arm and day: once, success and predicted acceptance, both in millionths, and
+    then what its correction is learned from, see `residual.taught`.
 
-    None for an item that is not learned from. Whatever else is to be learned goes behind these, as whole numbers.
+    None for an item that is not learned from.
     """
-    if success is None or item.p_model is None:
+    if success is None or item.p_model is None or item.p_accept is None:
         return None
-    return 1, success, round(item.p_model * UNIT)
+    return 1, success, round(item.p_model * UNIT), *taught(success, item.p_model, item.p_accept, item.covariates)
 
 
 def add(one: Sums, other: Sums) -> Sums:

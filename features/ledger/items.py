@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, and_, select
 
 from features.domain import Arm, Outcome
@@ -40,12 +41,20 @@ def learnable_items(connection: Connection, wanted: Any, *, live: bool = False) 
         told.sort(key=lambda outcome: (outcome.occurred_at, outcome.outcome_id))
     arms: dict[tuple[str, str], Arm] = {}
     found = []
-    for action, channel, decision_id, rank, customer_id, *rest in _tuples(connection, items):
+    for action, channel, decision_id, rank, customer_id, *rest, covariates in _tuples(connection, items):
         arm = arms.get((action, channel)) or arms.setdefault((action, channel), Arm(action, channel))
-        told = heard.get((decision_id, rank), ())
-        found.append(LearnableItem(decision_id, rank, customer_id, arm, *rest, tuple(told)))
+        outcomes = tuple(heard.get((decision_id, rank), []))
+        found.append(LearnableItem._make((decision_id, rank, customer_id, arm, *rest, outcomes, decoded(covariates))))
     found.sort()
     return found
+
+
+def decoded(covariates: str | None) -> tuple[int, ...]:
+    """What the column of this name says."""
+    return () if covariates is None else _covariates(covariates)
+
+
+_covariates = msgspec.json.Decoder(tuple[int, ...]).decode
 
 
 def _same(keys: Any, table: Any) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from features.ledger import engine as database
 from features.ledger import tables as t
+from features.ledger.items import decoded
 from features.ledger.records import as_json
 
 
@@ -23,6 +24,7 @@ class DrawnItem:
     action_probability: float
     p_model: float | None
     p_accept: float | None
+    covariates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class Past:
         with database.reading(self._engine) as connection:
             rows = connection.execute(query.order_by(d.position).limit(limit)).all()
             wanted = i.decision_id.in_([row.decision_id for row in rows])
-            parts = (i.rank, i.action, i.channel, i.action_probability, i.p_model, i.p_accept)
+            parts = (i.rank, i.action, i.channel, i.action_probability, i.p_model, i.p_accept, i.covariates)
             items: dict[str, list[DrawnItem]] = {}
             for row in connection.execute(select(i.decision_id, *parts).where(wanted).order_by(i.rank)):
-                items.setdefault(row[0], []).append(DrawnItem(*row[1:]))
+                items.setdefault(row[0], []).append(DrawnItem(*row[1:-1], decoded(row[-1])))
         return [LiveRecord(*row[:5], bytes(row.record), tuple(items.get(row.decision_id, ()))) for row in rows]

@@ -24,7 +24,8 @@ _DECISION = (
 )
 _ITEM = (
     *("decision_id", "rank", "customer_id", "decided_at", "action", "channel", "action_group", "action_probability"),
-    *("p_model", "p_accept", "action_value", "closes_at", "bundle", "shown_at", "reward_state", "due_at"),
+    *("p_model", "p_accept", "action_value", "closes_at", "bundle", "shown_at", "covariates"),
+    *("reward_state", "due_at"),
 )
 
 

@@ -135,6 +135,8 @@ class LearnableItem(NamedTuple):
     #: When the learner looks at it again though nothing more is heard.
     due_at: int | None
     outcomes: tuple[Outcome, ...]
+    #: What `p_accept` was corrected by besides a constant; () where it was by that alone.
+    covariates: tuple[int, ...] = ()
 
 
 def as_json(value: Any) -> str:
@@ -229,6 +231,7 @@ def item_rows(decision: Decision, reward_state: str) -> list[dict[str, Any]]:
             "closes_at": item.closes_at,
             "bundle": decision.versions.bundle,
             "shown_at": None,
+            "covariates": as_json(item.covariates) if item.covariates else None,
             # Doing nothing earns nothing, and nobody waits for more.
             "reward_state": "final" if (idle := item.arm == DO_NOTHING) and reward_state == "open" else reward_state,
             "due_at": item.closes_at if reward_state == "open" and not idle else None,

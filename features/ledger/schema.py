@@ -41,6 +41,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE UNIQUE INDEX reservations_of_decision ON reservations (decision_id, rank)",
         "CREATE INDEX reservations_held ON reservations (expires_at) WHERE state = 'reserved'",
     ),
+    # The correction looks at the customer, and is learned anew from all live items.
+    4: (
+        "ALTER TABLE decision_items ADD COLUMN covariates TEXT",
+        "DROP TABLE IF EXISTS policy_statistics",
+        "UPDATE decision_items SET success_units = NULL, due_at = decided_at"
+        " WHERE reward_state <> 'imported' AND action <> 'do_nothing'",
+    ),
 }
 LATEST = max(MIGRATIONS)
 #: Key of the advisory lock of whoever makes or changes tables (PostgreSQL).

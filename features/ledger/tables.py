@@ -100,6 +100,8 @@ decision_items = Table(
     Column("success_units", BigInteger),
     # When the learner looks at it again though nothing more is heard; NULL for never.
     Column("due_at", BigInteger),
+    # What p_accept was corrected by besides a constant: whole numbers as a JSON array; NULL for by nothing.
+    Column("covariates", Text),
     Index("items_of_customer", "customer_id", "decided_at"),
 )
 Index(

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -288,6 +289,14 @@ def test_of_equal_requests_at_once_exactly_one_is_recorded(known: Ledger) -> Non
     assert sum(r is None for r in results) == 1
     assert sum(isinstance(r, Conflict) for r in results) == 5
     assert known.count("decisions") == 1
+
+
+def test_what_a_decision_looked_at_of_the_customer_is_there_to_be_learned_from(ledger: Ledger) -> None:
+    ledger.put_customers([Customer("c1")])
+    looked_at = replace(item(), covariates=(256, -700, 0))
+    append(ledger, decision("d1", items=[looked_at, item(DO_NOTHING, rank=2)]))
+    assert [i.covariates for i in ledger.decision("d1").items] == [(256, -700, 0), ()]
+    assert [i.covariates for i in ledger.live_records(0, 10)[0].items] == [(256, -700, 0), ()]
 
 
 def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: Ledger) -> None:

@@ -29,6 +29,7 @@ BACK_TO_1 = (
     "CREATE INDEX decisions_of_customer ON decisions (customer_id, decided_at)",
     "DROP TABLE policy_statistics",
     "DROP INDEX items_due",
+    "ALTER TABLE decision_items DROP COLUMN covariates",
     "ALTER TABLE decision_items DROP COLUMN due_at",
     "ALTER TABLE decision_items DROP COLUMN success_units",
     "CREATE INDEX items_open ON decision_items (closes_at) WHERE reward_state = 'open'",

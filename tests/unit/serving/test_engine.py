@@ -17,9 +17,10 @@ from serving.engine import decide
 from serving.expressions import compile_catalogue
 from serving.request import Knowledge, Request
 from serving.strategy import P_WITHOUT_MODEL, Strategy
-from training.bandit import ArmStatistics, PolicySnapshot
+from training.bandit import UNIT, ArmStatistics, PolicySnapshot
 from training.explorer import Explorer
 from training.policies import EpsilonGreedy
+from training.residual import taught
 
 NOW = parse_time("2026-03-01T12:00:00Z")
 CATALOGUE = """
@@ -214,10 +215,12 @@ def test_an_expired_promise_that_was_never_shown_counts_no_more(strategy: Strate
 
 
 def test_what_was_learned_changes_the_priority_and_the_draw(strategy: Strategy) -> None:
-    loved = PolicySnapshot(1, None, {"upgrade@web": ArmStatistics(100, 50_000_000, 2_000_000)})
+    answer = [taught(success, P_WITHOUT_MODEL, P_WITHOUT_MODEL, ()) for success in (UNIT, 0)]
+    residual = tuple(50 * (yes + no) for yes, no in zip(*answer, strict=True))
+    loved = PolicySnapshot(1, None, {"upgrade@web": ArmStatistics(100, 50_000_000, 2_000_000, residual)})
     decision = ask(replace(strategy, snapshot=loved))
     one = candidate(decision, "upgrade@web")
-    assert one.p_accept == pytest.approx(P_WITHOUT_MODEL * 13.0)
+    assert one.p_accept == pytest.approx(0.4, abs=0.05)  # half of 100 accepted it, 2 % were expected to
     assert one.probability == max(c.probability for c in decision.candidates or ())
     assert decision.versions.policy == "epsilon-greedy-0.1/1"
 

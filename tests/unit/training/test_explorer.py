@@ -14,6 +14,7 @@ from features.settings import Settings
 from training.bandit import ArmStatistics, PolicySnapshot
 from training.explorer import Explorer, capped, floored, make_explorer, policies
 from training.policies import EpsilonGreedy, Uniform
+from training.residual import PRIOR_SCALES
 from training.thompson import Thompson
 
 VALUES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -113,7 +114,11 @@ def test_the_name_says_every_limit_that_changes_the_distribution() -> None:
 
 
 def test_what_was_learned_narrows_the_deviation() -> None:
-    known = PolicySnapshot(1, None, {"a@web": ArmStatistics(500, 7_000_000, 8_000_000)})
-    assert known.deviation("a@web") == pytest.approx(3.0 / 10.0)
-    assert known.deviation("b@web") == pytest.approx(0.5**0.5)
+    known = PolicySnapshot(1, None, {"a@web": ArmStatistics(500, 7_000_000, 7_000_000, (0, 0, 100_000_000))})
+    apart = np.array([0, 1])
+    _, variance = known.correction(("a@web", "b@web"), (apart, apart), 1).shifts((), apart)
+    # All of the prior, and what 100 units of information leave of it.
+    prior = sum(constant**2 for constant, _ in PRIOR_SCALES)
+    assert variance[0] == pytest.approx(1.0 / (100.0 + 1.0 / prior), rel=1e-6)
+    assert prior - 0.5**2 < variance[1] < prior
     assert (known.count("a@web"), known.count("b@web")) == (500, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from features.ledger import LearnableItem
 from features.rewards import UNIT, RewardRules
 from training.bandit import ArmStatistics, PolicySnapshot
 from training.learner import Lesson, learn
+from training.residual import taught
 from training.statistics import Statistics
 
 RULES = RewardRules(
@@ -32,9 +35,15 @@ LATE = 30 * DAY
 def item(channel: str = "web", *told: tuple[str, int], number: int = 1, at: int = 0) -> LearnableItem:
     outcomes = [Outcome(f"o{i}", f"d{number}", "c", "offer", kind, at + t) for i, (kind, t) in enumerate(told)]
     return LearnableItem(
-        f"d{number}", 1, "c", Arm("offer", channel), 0.25, 0.25, 10.0, at, at + CLOSES, "b", "open", 0, None, None,
+        f"d{number}", 1, "c", Arm("offer", channel), 0.25, 0.4, 10.0, at, at + CLOSES, "b", "open", 0, None, None,
         at + CLOSES, tuple(sorted(outcomes, key=lambda o: (o.occurred_at, o.outcome_id))),
+        (256, -64 * number),
     )  # fmt: skip
+
+
+def sums(success: int, number: int = 1) -> tuple[int, ...]:
+    """What `item` of this number adds."""
+    return 1, success, UNIT // 4, *taught(success, 0.25, 0.4, (256, -64 * number))
 
 
 def as_kept(items: Sequence[LearnableItem], lesson: Lesson) -> list[LearnableItem]:
@@ -57,14 +66,14 @@ def total(*lessons: Lesson) -> dict[str, Statistics]:
 
 def test_an_item_adds_once_its_success_and_what_was_predicted_on_the_day_of_its_decision() -> None:
     lesson = learn([item("web", ("accepted", 5), at=3 * DAY + 9)], RULES, 4 * DAY, LATE)
-    assert total(lesson) == {"b": Statistics({("offer@web", 3): (1, UNIT, UNIT // 4)})}
+    assert total(lesson) == {"b": Statistics({("offer@web", 3): sums(UNIT)})}
     assert [r[:5] for r in lesson.rewards] == [("d1", 1, "provisional", 10 * UNIT, UNIT)]
 
 
 def test_a_late_success_repairs_the_zero_exactly() -> None:
     quiet = [item("email")]
     zero = learn(quiet, RULES, CLOSES, LATE)
-    assert total(zero) == {"b": Statistics({("offer@email", 0): (1, 0, UNIT // 4)})}
+    assert total(zero) == {"b": Statistics({("offer@email", 0): sums(0)})}
     late = as_kept(quiet, zero)[0]._replace(outcomes=item("email", ("accepted", 5)).outcomes)
     repaired = learn([late], RULES, CLOSES + DAY, LATE)
     straight = learn([item("email", ("accepted", 5))], RULES, CLOSES + DAY, LATE)
@@ -88,8 +97,8 @@ def test_hearing_the_same_again_teaches_nothing() -> None:
 
 def test_what_was_decided_by_another_bundle_is_kept_for_that_one() -> None:
     told = [item("web", ("accepted", 5)), item("web", ("accepted", 5), number=2)._replace(bundle="older")]
-    one = Statistics({("offer@web", 0): (1, UNIT, UNIT // 4)})
-    assert total(learn(told, RULES, 10, LATE)) == {"b": one, "older": one}
+    mine, other = (Statistics({("offer@web", 0): sums(UNIT, number)}) for number in (1, 2))
+    assert total(learn(told, RULES, 10, LATE)) == {"b": mine, "older": other}
 
 
 def test_a_decision_without_a_prediction_has_a_reward_and_teaches_nothing() -> None:
@@ -148,25 +157,36 @@ def test_any_order_duplication_and_portions_give_the_same_rewards_and_statistics
 
 
 def test_a_snapshot_survives_its_json() -> None:
-    snapshot = PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT)}, 20_000, 30.0)
+    snapshot = PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT, (-5, 7, 9))}, 20_000, 30.0)
     assert PolicySnapshot.from_json(snapshot.to_json()) == snapshot
 
 
 def test_a_snapshot_of_the_first_version_is_still_read() -> None:
     old = '{"number":7,"bundle":"b","arms":{"offer@web":[3,1000000,2000000]}}'
     assert PolicySnapshot.from_json(old) == PolicySnapshot(7, "b", {"offer@web": ArmStatistics(3, UNIT, 2 * UNIT)})
+    assert shifts(PolicySnapshot.from_json(old)) == [0.0, 0.0]
+
+
+def shifts(snapshot: PolicySnapshot) -> list[float]:
+    """By how much the logits of offer@web, and of an arm that is no kin of it, are corrected."""
+    apart = (np.array([0, 1]), np.array([0, 1]))
+    return snapshot.correction(("offer@web", "new@web"), apart, 3).shifts((256, -64), np.array([0, 1]))[0].tolist()
 
 
 def test_an_untried_arm_keeps_the_model_and_a_tried_one_follows_the_data() -> None:
-    snapshot = PolicySnapshot(1, "b", {"loved": ArmStatistics(1000, 100 * UNIT, 50 * UNIT)})
-    assert snapshot.ratio("new") == 1.0
-    assert snapshot.ratio("loved") == 102 / 52
+    assert shifts(PolicySnapshot(1, "b")) == [0.0, 0.0]
+    answers = (50 * yes + 50 * no for yes, no in zip(sums(UNIT), sums(0), strict=True))
+    tried, untried = shifts(PolicySnapshot.of(1, "b", Statistics({("offer@web", 0): tuple(answers)}), 0, 0.0))
+    # Half accepted, the model said a quarter: 1.1 on the logit, but for the prior.
+    assert 0.6 < tried < 1.1
+    # No kin: of the little that all arms have in common, and no more.
+    assert 0.0 < untried < 0.6 * tried
 
 
 def test_what_is_forgotten_draws_an_arm_back_to_the_model() -> None:
-    learned = Statistics({("offer@web", 0): (1000, 100 * UNIT, 50 * UNIT)})
-    ratios = [PolicySnapshot.of(1, "b", learned, day, 10.0).ratio("offer@web") for day in (0, 20, 100, 2_000)]
-    assert ratios == sorted(ratios, reverse=True)
-    assert ratios[0] == 102 / 52
-    assert ratios[1] == 27 / 14.5  # a quarter of it
-    assert ratios[-1] == 1.0
+    learned = Statistics({("offer@web", 0): tuple(100 * n for n in sums(UNIT))})
+    found = [shifts(PolicySnapshot.of(1, "b", learned, day, 10.0))[0] for day in (0, 20, 100, 2_000)]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == 0.0
+    quarter = Statistics({("offer@web", 0): tuple(25 * n for n in sums(UNIT))})
+    assert found[1] == pytest.approx(shifts(PolicySnapshot.of(1, "b", quarter, 0, 0.0))[0], rel=1e-6)
