@@ -32,7 +32,7 @@ def commands(app: typer.Typer) -> None:
         print_review(name, home, window_days)
 
     experiment.command()(evaluate)
-    experiment.command()(evaluate)
+    experiment.command()(study)
     app.add_typer(experiment, name="experiment")
     app.command()(up)
     app.command()(simulate)
@@ -68,34 +68,15 @@ def evaluate(
     print_evaluation(Question(log, target, home, column or (), context or (), reward, model))
 
 
-def evaluate(
-    log: Annotated[str, typer.Argument(help="A Parquet or CSV file of logged decisions, or: ledger.")],
-    target: Annotated[
-        list[str],
-        typer.Option(
-            help="A policy to value: uniform, constants, constant:ARM, column:PREFIX (of a file), or, of the ledger, "
-            "a policy such as thompson or epsilon-greedy-0.1. Repeat for more."
-        ),
-    ],
+def study(
+    name: Annotated[str, typer.Argument(help="A study file, or the name of a shipped one: hillstrom, starbucks.")],
     home: Home = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What a column of the file is called, as WHAT=COLUMN; WHAT is arm, action_probability, reward, "
-            "customer, decision, decided_at, place, or how names begin: context (x_), allowed (allowed_), "
-            "logging (logged_)."
-        ),
-    ] = None,
-    context: Annotated[
-        list[str] | None, typer.Option(help="A column the reward model may use. Repeat for more; else all x_ columns.")
-    ] = None,
-    reward: Annotated[str, typer.Option(help="Of the ledger: value (money less contact cost) or response.")] = "value",
-    model: Annotated[bool, typer.Option(help="Fit reward models; without, only estimators that need none.")] = True,
+    seed: Annotated[int, typer.Option(help="Which customers fall into which of the five folds.", min=0)] = 0,
 ) -> None:
-    """Value policies that never ran from the log of one that did, or say that the log cannot tell."""
-    from experiments.evaluate_cli import Question, print_evaluation
+    """Ask imported decisions which policy would have earned most: every constant one, and those learned from them."""
+    from experiments.studies.command import print_study
 
-    print_evaluation(Question(log, target, home, column or (), context or (), reward, model))
+    print_study(name, home, seed)
 
 
 def up(
