@@ -83,9 +83,11 @@ def _decision(n: int, at: int, draw: random.Random) -> Decision:
         if draw.random() < 0.1
         else Arm(draw.choice(["offer", "gift"]), draw.choice(["web", "push", "email"]))
     )
-    p = None if arm == DO_NOTHING else draw.random()
-    item = Item(1, arm, "g", 0.5, p, p, 4.0, 1.0, 1.0, None, at + HOUR, at + 10 * DAY)
+    p, stated = (None, None) if arm == DO_NOTHING else (draw.random(), draw.random())
     versions = Versions(draw.choice([BUNDLE, BUNDLE, "older", None]), "p", "c")
+    looked_at = 0 if arm == DO_NOTHING or versions.bundle is None else 3
+    covariates = tuple(draw.randint(-768, 768) for _ in range(looked_at))
+    item = Item(1, arm, "g", 0.5, p, stated, 4.0, 1.0, 1.0, None, at + HOUR, at + 10 * DAY, covariates)
     return Decision(f"d{n}", f"r{n}", f"c{n}", at, (item,), "action", None, None, versions)
 
 

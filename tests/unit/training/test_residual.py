@@ -195,3 +195,60 @@ def test_answers_asked_for_at_better_and_better_probabilities_lead_to_the_exact_
         shift, variance = found.shifts((round(one * ONE),), ARMS)
         assert (np.abs(shift - mode @ (1.0, one)) < np.sqrt(variance)).all()
         assert (np.sqrt(variance) < 0.35).all()
+
+
+# -- known truth -------------------------------------------------------------------------------------------------------
+
+
+def excess(truth: np.ndarray, stated: np.ndarray) -> float:
+    """Mean log loss above that of the truth, in thousandths of a nat."""
+    loss = truth * np.log(truth / stated) + (1.0 - truth) * np.log((1.0 - truth) / (1.0 - stated))
+    return float(loss.mean() * 1e3)
+
+
+def play(wrong: np.ndarray, seed: int, rounds: int = 60) -> tuple[float, float, float]:
+    """Excess log loss of (model, one ratio for each arm, this correction) over the last half of 6,000 answers.
+
+    The model knows each arm and how the first covariate matters; in truth each arm's logit differs by `wrong`, (6, 3).
+    """
+    rng = np.random.default_rng(seed)
+    base = logit(np.array([0.05, 0.1, 0.2, 0.05, 0.1, 0.2]))
+    counts, accepts, sums, expected = np.zeros(6), np.zeros(6), np.zeros((length(3), 6)), np.zeros(6)
+    losses: list[tuple[float, ...]] = []
+    for turn in range(rounds):
+        found = learned(counts, accepts, sums / UNIT)
+        x = np.round(np.clip(rng.normal(size=(100, 2)), -3.0, 3.0) * ONE).astype(int)
+        arms = rng.integers(6, size=100)
+        p_model = expit(base + 0.8 * x[:, :1] / ONE)
+        truth = expit(logit(p_model) + np.column_stack([np.ones(100), x / ONE]) @ wrong.T)
+        stated = np.array([corrected(p, found.shifts(z, ARMS)[0]) for p, z in zip(p_model, x.tolist(), strict=True)])
+        ratios = np.clip(p_model * (2.0 + accepts) / (2.0 + expected), 1e-6, 1.0 - 1e-6)
+        if turn >= rounds // 2:
+            losses.append((excess(truth, p_model), excess(truth, ratios), excess(truth, stated)))
+        success = rng.random(100) < truth[np.arange(100), arms]
+        for n, arm in enumerate(arms.tolist()):
+            p, said = float(p_model[n, arm]), float(stated[n, arm])
+            sums[:, arm] += taught(UNIT * int(success[n]), p, said, x[n].tolist())
+        counts += np.bincount(arms, minlength=6)
+        accepts += np.bincount(arms, weights=success, minlength=6)
+        expected += np.bincount(arms, weights=p_model[np.arange(100), arms], minlength=6)
+    model, ratio, mine = np.mean(losses, axis=0).tolist()
+    return model, ratio, mine
+
+
+def test_segments_that_respond_contrary_to_the_model_are_found_and_a_ratio_for_each_arm_does_not() -> None:
+    # Half of the arms please those whom the second covariate is high of, the other half those of whom it is low.
+    wrong = np.zeros((6, 3))
+    wrong[:, 2] = (0.8, 0.8, 0.8, -0.8, -0.8, -0.8)
+    for seed in (1, 2, 3):
+        model, ratio, mine = play(wrong, seed)
+        assert ratio > 0.8 * model
+        assert mine < 0.25 * ratio
+
+
+def test_where_the_model_is_right_the_correction_costs_less_than_a_thousandth_of_a_nat_or_two() -> None:
+    for seed in (1, 2, 3):
+        model, _, mine = play(np.zeros((6, 3)), seed)
+        assert model < 1e-9
+        # 18 numbers learned from 3,000 to 6,000 answers would cost 18 / (2 x 4,500) = 2 thousandths without a prior.
+        assert mine < 2.0
