@@ -50,19 +50,20 @@ def fill(ledger: Ledger, items: int, seed: int = 5, now: int = NOW, bundle: str 
     draw = random.Random(seed)
     opened = engine.create(ledger.url)
     for start in range(0, items, 10_000):
-        rows = [_item(n, draw, now, bundle) for n in range(start, min(start + 10_000, items))]
+        rows = [_item(n / items, draw, now, bundle) for n in range(start, min(start + 10_000, items))]
         with engine.writing(opened) as connection:
             engine.insert_new(connection, tables.decision_items, rows)
         ledger.append_outcomes(_answers(rows, draw), now)
     opened.dispose()
 
 
-def _item(n: int, draw: random.Random, now: int, bundle: str | None) -> dict[str, Any]:
-    decided_at = now - 8 * DAY - draw.randrange(60 * DAY)
+def _item(part: float, draw: random.Random, now: int, bundle: str | None) -> dict[str, Any]:
+    """Decisions stand in the ledger in the order they were made; `part` of the 60 days has gone by."""
+    decided_at = now - 8 * DAY - round((1.0 - part) * 60 * DAY)
     return {
         "decision_id": f"d-{draw.getrandbits(112):028x}",
         "rank": 1,
-        "customer_id": f"c{n % 20_000}",
+        "customer_id": f"c{draw.randrange(20_000)}",
         "decided_at": decided_at,
         "action": f"a{draw.randrange(20)}",
         "channel": draw.choice([*CHANNELS]),
