@@ -1,7 +1,8 @@
-"""The sub-commands of `experiments`: `segue experiment review`, `segue experiment evaluate`, `segue up`."""
+"""The sub-commands of `experiments`: experiment review and evaluate, promote, up, simulate."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ def commands(app: typer.Typer) -> None:
     experiment.command()(evaluate)
     experiment.command()(study)
     app.add_typer(experiment, name="experiment")
+    app.command()(promote)
     app.command()(up)
     app.command()(simulate)
 
@@ -77,6 +79,35 @@ def study(
     from experiments.studies.command import print_study
 
     print_study(name, home, seed)
+
+
+def promote(
+    bundle_id: Annotated[str | None, typer.Argument(help="A bundle; the newest when left out.")] = None,
+    home: Home = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Try another policy with it, such as thompson or epsilon-greedy-0.05,floor-0.01.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="Try another catalogue with it (values, levers, limits): a folder of TOML files."),
+    ] = None,
+    decisions: Annotated[
+        int, typer.Option(help="Compare on so many of the latest decisions at most.", min=100)
+    ] = 50_000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only judge; change nothing.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Make the champion before this one decide again.")] = False,
+) -> None:
+    """Compare a candidate strategy with the champion on recorded decisions; it decides only if every gate passes.
+
+    Exit status: 0 when it passes, 1 when it fails or too little is known.
+    """
+    from experiments.gate.command import Asked, go_back
+    from experiments.gate.command import promote as run
+
+    if back:
+        go_back(home)
+    else:
+        run(home, Asked(bundle_id, policy, catalogue, decisions, dry_run))
 
 
 def up(

@@ -114,12 +114,15 @@ def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None
     current = champion(settings.bundle_folder)
     if current is not None and load_bundle(current).created_at >= (ledger.latest_event_at() or 0) - clock.DAY:
         return None
+    from experiments.gate.command import promote_trained
     from training.pipeline import train
 
     report = train(settings, clock.now(), lambda what, share: told(share, what))
     told_of = ", ".join(
         f"{m.name} {m.verdict}" + (f" (AUC {m.metrics['model'].auc:.3f})" if m.metrics else "") for m in report.models
     )
+    if report.bundle_id is not None and not report.promoted and current is not None and ledger.count_live():
+        return f"models: {told_of}\n{promote_trained(settings, ledger, report.bundle_id)}"
     return f"models: {told_of}{f'; {report.note}' if report.note else ''}"
 
 

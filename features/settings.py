@@ -65,6 +65,18 @@ class Settings:
     forgetting_days: float = 0.0
     #: So long after its window a decision without an answer stays provisional: reports may come late.
     late_days: float = 30.0
+    #: `segue promote`: money a decision by which a candidate must earn more, at the lower end of the interval.
+    gate_margin: float = 0.0
+    #: Most that the share of decisions answered with an opt-out, or a complaint, may rise.
+    gate_harm_margin: float = 0.002
+    #: Most that any segment may lose, as a share of what the champion earns over all.
+    gate_segment_margin: float = 0.2
+    #: What makes segments: channels, placement, consent, intent, or names of features, with commas between.
+    gate_segments: str = "channels,placement,consent,tenure_days,purchases_90d"
+    #: Most that predicted and seen response may be apart, as a share of the response rate.
+    gate_calibration_error: float = 0.25
+    #: Most that a decision may take, in times of the champion's.
+    gate_latency_ratio: float = 1.5
     #: How far ahead churn and conversion look; 0 chooses from the history at hand.
     horizon_days: int = 0
     #: How long the learner and the refresher sleep between rounds.
@@ -143,6 +155,11 @@ _RANGES = {
     "forgetting_days": (0.0, 36_500.0),
     "late_days": (0.0, 36_500.0),
     "poll_seconds": (0.01, 3_600.0),
+    "gate_margin": (0.0, 1e9),
+    "gate_harm_margin": (0.0, 1.0),
+    "gate_segment_margin": (0.0, 1.0),
+    "gate_calibration_error": (0.0, 10.0),
+    "gate_latency_ratio": (0.1, 100.0),
 }
 
 

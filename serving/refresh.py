@@ -17,9 +17,10 @@ from serving.expressions import compile_catalogue
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.strategy import EMPTY_STRATEGY, Strategy
-from training.bundle import Bundle, champion, load_bundle
-from training.explorer import make_explorer
+from training.bundle import Bundle, load_bundle
+from training.explorer import make_explorer, named_explorer
 from training.learner import latest_snapshot
+from training.pointer import read_pointer
 
 log = logging.getLogger("segue.refresh")
 
@@ -87,8 +88,12 @@ class Live:
         self._seen.pop("catalogue", None)  # its expressions name features: check them against the new ones
 
     def _load_bundle(self) -> None:
-        folder = champion(self._settings.bundle_folder)
-        self._bundle = None if folder is None else load_bundle(folder)
+        folder, pointer = self._settings.bundle_folder, read_pointer(self._settings.bundle_folder)
+        bundle = None if pointer is None else load_bundle(folder / pointer.bundle_id)
+        # A strategy that was promoted with a policy of its own decides by that.
+        own = pointer is not None and pointer.policy
+        self._explorer = named_explorer(own) if own else make_explorer(self._settings)
+        self._bundle = bundle
 
     def _load_catalogue(self) -> None:
         sources = read_sources(self._settings.catalogue_folder)

@@ -30,6 +30,7 @@ from features.encode import Encoder
 from features.errors import NotFound, UntrustedArtefact
 from training.calibration import Calibration
 from training.covariates import Covariates
+from training.pointer import BUNDLE_ID, DIGEST_LENGTH, Pointer, read_pointer, write_pointer
 from training.scorer import ArmScorer, Scorer
 
 Floats = NDArray[np.float64]
@@ -37,11 +38,8 @@ Floats = NDArray[np.float64]
 MANIFEST = "manifest.json"
 COVARIATES = "covariates.json"
 REFERENCE = "reference.parquet"
-CHAMPION = "champion.json"
-DIGEST_LENGTH = 16
 #: Catalogues come and go, the scorers of a few of them stay.
 ARM_SETS_KEPT = 8
-_ID = re.compile(rf"\d{{8}}T\d{{6}}-[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +134,7 @@ def read_verified(folder: Path) -> dict[str, bytes]:
     if not file.is_file():
         raise NotFound(f"there is no bundle {folder.name}; `segue train` makes one", code="unknown_bundle")
     content = file.read_bytes()
-    if not _ID.fullmatch(folder.name) or not folder.name.endswith(sha256(content).hexdigest()[:DIGEST_LENGTH]):
+    if not BUNDLE_ID.fullmatch(folder.name) or not folder.name.endswith(sha256(content).hexdigest()[:DIGEST_LENGTH]):
         raise UntrustedArtefact(f"{folder.name}: {MANIFEST} is not the one that was released; train again")
     found = {MANIFEST: content}
     for name, digest in json.loads(content)["files"].items():
@@ -168,33 +166,27 @@ def write_bundle(bundle_folder: Path, manifest: Mapping[str, Any], files: Mappin
 
 def bundle_ids(bundle_folder: Path) -> list[str]:
     """Ids of the bundles at hand, the newest last."""
-    return sorted(f.name for f in bundle_folder.iterdir() if _ID.fullmatch(f.name)) if bundle_folder.is_dir() else []
+    return (
+        sorted(f.name for f in bundle_folder.iterdir() if BUNDLE_ID.fullmatch(f.name)) if bundle_folder.is_dir() else []
+    )
 
 
 def champion(bundle_folder: Path) -> Path | None:
     """The folder of the bundle that decides; None before the first promotion. Raises UntrustedArtefact for nonsense."""
-    try:
-        name = json.loads((bundle_folder / CHAMPION).read_bytes())["bundle_id"]
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UntrustedArtefact(f"{CHAMPION} is damaged; `segue promote` writes it again") from error
-    if not isinstance(name, str) or not _ID.fullmatch(name):
-        raise UntrustedArtefact(f"{CHAMPION} names no bundle; `segue promote` writes it again")
-    return bundle_folder / name
+    found = read_pointer(bundle_folder)
+    return None if found is None else bundle_folder / found.bundle_id
 
 
-def publish_champion(bundle_folder: Path, bundle_id: str) -> None:
-    """Points `champion.json` at a bundle in one step: a reader sees the old pointer or the new one, never half of it.
+def publish_champion(bundle_folder: Path, bundle_id: str, policy: str | None = None) -> None:
+    """Points `champion.json` at a bundle in one step, and at a policy where it is not to be the home's own.
 
     Raises NotFound or UntrustedArtefact, and changes nothing, when the bundle is not whole.
     """
-    if not _ID.fullmatch(bundle_id):
+    if not BUNDLE_ID.fullmatch(bundle_id):
         raise NotFound(f"{bundle_id[:80]!r} is not a bundle id; `segue train` prints it", code="unknown_bundle")
     load_bundle(bundle_folder / bundle_id)
-    unfinished = bundle_folder / f".{CHAMPION}.{os.getpid()}"
-    with unfinished.open("w") as file:
-        json.dump({"bundle_id": bundle_id}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(bundle_folder / CHAMPION)
+    try:
+        before = read_pointer(bundle_folder)
+    except UntrustedArtefact:
+        before = None  # what is damaged is what this repairs
+    write_pointer(bundle_folder, Pointer(bundle_id, policy, previous=None if before is None else before.bundle_id))

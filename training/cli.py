@@ -1,4 +1,4 @@
-"""The sub-commands of `training`: train, promote, drift."""
+"""The sub-commands of `training`: train, drift."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ def commands(app: typer.Typer) -> None:
     @app.command()
     def train(
         home: Home = None,
-        promote: Annotated[bool, typer.Option(help="Make the new bundle the champion when it is fit for it.")] = True,
+        promote: Annotated[
+            bool,
+            typer.Option(
+                help="Make the new bundle the champion where nothing was decided yet; then `segue promote` compares."
+            ),
+        ] = True,
     ) -> None:
         """Learn churn, conversion and propensity from the history, and release the models that are good enough."""
         from features.clock import now
@@ -28,19 +33,6 @@ def commands(app: typer.Typer) -> None:
         with show.progress() as step:
             report = run(load_settings(home), now(), step, promote=promote)
         show.training(report, time.monotonic() - started)
-
-    @app.command(name="promote")
-    def promote_bundle(
-        bundle_id: Annotated[str | None, typer.Argument(help="A bundle; the newest when left out.")] = None,
-        home: Home = None,
-    ) -> None:
-        """Make a bundle the champion: the one that decides."""
-        from features.settings import load_settings
-        from training.registry import MlflowTracker
-        from training.release import promote
-
-        settings = load_settings(home)
-        typer.echo(f"champion: {promote(settings.bundle_folder, bundle_id, MlflowTracker(settings))}")
 
     @app.command()
     def drift(

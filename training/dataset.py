@@ -60,6 +60,8 @@ class Dataset:
     data_hash: str
     #: Features of the test slice as they are served, by name: what drift is measured against.
     reference: pa.Table
+    #: From this moment on nothing was learned from: the start of the test slice.
+    judged_from: int = 0
 
     @property
     def rows(self) -> int:
@@ -153,7 +155,8 @@ def _dataset(
     used = np.flatnonzero(chosen)
     hashed = data_hash((keys[n] for n in used), label[used], slices[used], matrix[used])
     judged = np.flatnonzero(chosen & (slices == Slice.TEST))
-    return Dataset(name, parts, hashed, reference.take(_sample(judged, keys)))
+    judged_from = int(_integers(labels, "as_of")[judged].min()) if len(judged) else 0
+    return Dataset(name, parts, hashed, reference.take(_sample(judged, keys)), judged_from)
 
 
 def _sample(rows: NDArray[np.int64], keys: list[str]) -> NDArray[np.int64]:

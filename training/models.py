@@ -92,6 +92,7 @@ def fit(dataset: Dataset, seed: int) -> Trial:
             "seed": seed,
             "trees": booster.best_iteration,
             "calibration": scorer.calibration.method,
+            "judged_from": dataset.judged_from,
             **{f"rows_{slice_.name.lower()}": len(part.labels) for slice_, part in dataset.parts.items()},
         },
         predictions,

@@ -63,7 +63,7 @@ def train(
     keeper = tracker or _mlflow(settings)
     keeper.record(report)
     if promote:
-        report = promote_if_fit(settings.bundle_folder, report, keeper)
+        report = promote_if_fit(settings.bundle_folder, report, keeper, _live_decisions(settings))
     progress("done", 1.0)
     return report
 
@@ -156,6 +156,14 @@ def _open(settings: Settings) -> History:
         raise NoData(f"{settings.home} is not there yet: `segue import` fills a home with a history to learn from")
     open_ledger(settings.ledger).close()
     return open_history(settings.ledger)
+
+
+def _live_decisions(settings: Settings) -> int:
+    ledger = open_ledger(settings.ledger)
+    try:
+        return ledger.count_live()
+    finally:
+        ledger.close()
 
 
 def _mlflow(settings: Settings) -> Tracker:

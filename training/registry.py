@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,21 @@ class MlflowTracker:
     def promote(self, folder: Path) -> None:
         """Gives the alias `champion` to the bundle's version; a bundle MLflow does not know is registered first."""
         with _quiet_client(self._url) as client:
-            versions = client.search_model_versions(f"name = '{NAME}' and tags.bundle_id = '{folder.name}'")
-            version = versions[0].version if versions else _register(client, folder.name, folder.resolve().as_uri())
-            client.set_registered_model_alias(NAME, ALIAS, version)
+            client.set_registered_model_alias(NAME, ALIAS, _version(client, folder))
+
+    def judged(self, folder: Path, tags: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+        """A run with the files, and the tags on it and on the bundle's version; `gate_run` there names the run."""
+        with _quiet_client(self._url) as client:
+            version = _version(client, folder)
+            said = {**tags, "bundle_id": folder.name}
+            run = client.create_run(self._experiment(client), run_name=f"gate {folder.name}", tags=said).info.run_id
+            with tempfile.TemporaryDirectory() as written:
+                for name, content in files.items():
+                    (Path(written) / name).write_bytes(content)
+                client.log_artifacts(run, written)
+            client.set_terminated(run, "FINISHED")
+            for name, value in {**tags, "gate_run": run}.items():
+                client.set_model_version_tag(NAME, version, name, value)
 
     def _experiment(self, client: Any) -> str:
         known = client.get_experiment_by_name(NAME)
@@ -84,6 +96,12 @@ class MlflowTracker:
                 (Path(folder) / name).write_bytes(content)
             client.log_artifacts(run, folder)
         client.set_terminated(run, "FINISHED")
+
+
+def _version(client: Any, folder: Path) -> str:
+    """The bundle's version; registered first where MLflow does not know it."""
+    versions = client.search_model_versions(f"name = '{NAME}' and tags.bundle_id = '{folder.name}'")
+    return str(versions[0].version) if versions else _register(client, folder.name, folder.resolve().as_uri())
 
 
 def _register(client: Any, bundle_id: str, source: str, run: str | None = None) -> str:

@@ -73,11 +73,18 @@ def _nothing_released(report: TrainingReport) -> str:
     return "nothing was released: no model predicts better than always saying the average"
 
 
-def promote_if_fit(bundle_folder: Path, report: TrainingReport, tracker: Tracker) -> TrainingReport:
-    """Makes the report's bundle the champion unless that loses a model; `promoted` and `note` say what was done."""
+def promote_if_fit(
+    bundle_folder: Path, report: TrainingReport, tracker: Tracker, live_decisions: int = 0
+) -> TrainingReport:
+    """Makes the report's bundle the champion where none has decided yet; `promoted` and `note` say what was done.
+
+    Nor may it lose a model. Once there are decisions to compare on, the whole strategy is judged by `segue promote`.
+    """
     if report.folder is None:
         return report
     current = champion(bundle_folder)
+    if current is not None and current.is_dir() and live_decisions:
+        return replace(report, note=f"not promoted yet; `segue promote` compares it with {current.name}")
     # A champion that cannot be read decides nothing, so there is nothing to lose by replacing it.
     held = load_bundle(current).models if current is not None and current.is_dir() else ()
     refusal = objection(load_bundle(report.folder).models, held)
@@ -93,13 +100,13 @@ def objection(models: Sequence[str], champion_models: Sequence[str]) -> str | No
     Promotion fails closed: a model that decides today is not swapped for its base rate because data ran short.
     """
     lost = [name for name in champion_models if name not in models]
-    return (
-        f"not promoted: it lacks {', '.join(lost)}, which the champion has; `segue promote` overrules" if lost else None
-    )
+    return f"not promoted: it lacks {', '.join(lost)}, which the champion has" if lost else None
 
 
-def promote(bundle_folder: Path, bundle_id: str | None, tracker: Tracker) -> str:
+def promote(bundle_folder: Path, bundle_id: str | None, tracker: Tracker, policy: str | None = None) -> str:
     """Makes a bundle, the newest when None, the champion, and returns its id.
+
+    With a `policy` (`Explorer.name`) it decides by that, not by the home's own.
 
     The alias is set first and the pointer that serving reads last. Raises NotFound for an unknown bundle,
     UntrustedArtefact for a changed one, NoData when there is none at all; nothing is changed then.
@@ -110,7 +117,7 @@ def promote(bundle_folder: Path, bundle_id: str | None, tracker: Tracker) -> str
     chosen = Path(bundle_id or known[-1]).name
     load_bundle(bundle_folder / chosen)
     tracker.promote(bundle_folder / chosen)
-    publish_champion(bundle_folder, chosen)
+    publish_champion(bundle_folder, chosen, policy)
     return chosen
 
 

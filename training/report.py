@@ -75,3 +75,6 @@ class Tracker(Protocol):
 
     def promote(self, folder: Path) -> None:
         """Gives the alias `champion` to the version of the bundle in `folder`."""
+
+    def judged(self, folder: Path, tags: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+        """Keeps what was found of the bundle in `folder`: tags on its version, and files by name."""

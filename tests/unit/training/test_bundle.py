@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from features.errors import InvalidInput, NoData, NotFound, UntrustedArtefact
-from training.bundle import CHAMPION, champion, load_bundle, publish_champion, write_bundle
+from training.bundle import champion, load_bundle, publish_champion, write_bundle
 from training.covariates import Covariates
+from training.pointer import CHAMPION
 from training.release import promote
 from training.report import TrainingReport
 

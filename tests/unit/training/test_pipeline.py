@@ -15,7 +15,7 @@ from training.bundle import bundle_ids, champion, load_bundle
 from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.pipeline import train
-from training.release import base_rate, objection
+from training.release import base_rate, objection, promote_if_fit
 from training.report import ModelReport, TrainingReport
 
 
@@ -127,6 +127,16 @@ def test_facts_after_now_are_not_learned_from(keen_home: Settings, now: int, tra
 def test_a_bundle_that_lacks_a_model_of_the_champion_is_not_promoted_unasked() -> None:
     assert objection(("churn", "propensity"), ("propensity",)) is None
     assert "propensity" in (objection(("churn",), ("churn", "propensity")) or "")
+
+
+def test_once_there_are_decisions_to_compare_on_training_promotes_nothing(
+    trained: TrainingReport, keen_home: Settings, tracker: Any
+) -> None:
+    told = promote_if_fit(keen_home.bundle_folder, replace(trained, promoted=False), tracker, live_decisions=1)
+    assert not told.promoted
+    assert "segue promote" in told.note
+    assert tracker.promoted == []
+    assert promote_if_fit(keen_home.bundle_folder, trained, tracker).promoted
 
 
 def test_a_base_rate_is_shrunk_only_where_there_is_little_data() -> None:

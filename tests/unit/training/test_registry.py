@@ -100,6 +100,16 @@ def test_the_first_training_of_a_home_prints_nothing(tmp_path: Path, capfd: pyte
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_was_found_of_a_bundle_hangs_on_its_version(recorded: Recorded) -> None:
+    folder = recorded.report.folder or Path()
+    recorded.tracker.judged(folder, {"gate": "fail", "gate.value": "insufficient"}, {"promotion.json": b"{}"})
+    (version,) = recorded.client.search_model_versions(f"tags.bundle_id = '{folder.name}'")
+    assert (version.tags["gate"], version.tags["gate.value"]) == ("fail", "insufficient")
+    run = version.tags["gate_run"]
+    assert [file.path for file in recorded.client.list_artifacts(run)] == ["promotion.json"]
+    assert recorded.client.get_run(run).data.tags["gate"] == "fail"
+
+
 def test_promoting_a_bundle_mlflow_never_saw_registers_it(recorded: Recorded) -> None:
     before = {v.version for v in recorded.client.search_model_versions("name = 'segue'")}
     unseen = recorded.settings.bundle_folder / "20200101T000000-0123456789abcdef"

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from features.errors import NoData, NotFound
+from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
 from training.bundle import bundle_ids, champion
@@ -23,7 +23,7 @@ def run() -> Callable[..., Result]:
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def test_train_prints_one_table_and_promote_makes_the_bundle_the_champion(
+def test_train_prints_one_table_and_without_promotion_there_is_no_champion(
     run: Callable[..., Result], make_home: Callable[..., Settings]
 ) -> None:
     home = make_home(customers=400, seed=5)
@@ -34,13 +34,6 @@ def test_train_prints_one_table_and_promote_makes_the_bundle_the_champion(
     (bundle_id,) = bundle_ids(home.bundle_folder)
     assert f"bundle {bundle_id}: not promoted" in told.output
     assert champion(home.bundle_folder) is None
-    assert f"champion: {bundle_id}" in run("promote", "--home", home.home).output
-    assert champion(home.bundle_folder) == home.bundle_folder / bundle_id
-
-
-def test_promote_refuses_what_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
-    assert isinstance(run("promote", "--home", tmp_path).exception, NoData)
-    assert isinstance(run("promote", "20200101T000000-0123456789abcdef", "--home", tmp_path).exception, NotFound)
 
 
 def test_drift_exits_1_past_the_threshold_and_0_within_it(

@@ -1,0 +1,127 @@
+"""The command `segue promote`: judges a candidate, prints and keeps the table, and moves the pointer on a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from experiments.gate.contender import challenger
+from experiments.gate.page import in_words, row, write_finding
+from experiments.gate.promotion import Finding, find, install
+from experiments.ope.log_ledger import MOST_DECISIONS
+from features.clock import now
+from features.errors import NotFound
+from features.home import prepare_home
+from features.ledger import Ledger, open_ledger
+from features.settings import Settings, load_settings
+from training.evaluate import Verdict
+from training.pointer import read_pointer
+from training.registry import MlflowTracker
+from training.release import promote as point_at
+from training.report import Tracker
+
+_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INSUFFICIENT: "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `segue promote` was asked for; None is what decides now, or of bundles the newest."""
+
+    bundle: str | None = None
+    policy: str | None = None
+    catalogue: Path | None = None
+    decisions: int = MOST_DECISIONS
+    dry_run: bool = False
+
+
+def promote(home: Path | None, asked: Asked) -> None:
+    """Judges, prints, keeps, and promotes what passes; exit status 1 where it does not pass.
+
+    Raises NoData without any bundle, NotFound or UntrustedArtefact for one that is not whole.
+    """
+    console, settings = Console(), load_settings(home)
+    tracker = MlflowTracker(settings)
+    prepare_home(settings)
+    ledger = open_ledger(settings.ledger)
+    try:
+        candidate = challenger(settings, ledger, asked.bundle, asked.policy, asked.catalogue)
+        with _bar(console) as step:
+            finding = find(settings, ledger, candidate, now(), step, asked.decisions)
+        show(finding, console)
+        html, machine = keep(finding, settings, tracker)
+        console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+        if finding.verdict is not Verdict.PASS:
+            raise typer.Exit(1)
+        if not asked.dry_run:
+            install(settings, ledger, finding, tracker)
+            console.print(f"champion: {candidate.bundle}", highlight=False)
+    finally:
+        ledger.close()
+
+
+def promote_trained(settings: Settings, ledger: Ledger, bundle: str) -> str:
+    """Judges a bundle just trained, promotes it on a pass, and says in a line what became of it."""
+    tracker = MlflowTracker(settings)
+    finding = find(settings, ledger, challenger(settings, ledger, bundle, None, None), now())
+    keep(finding, settings, tracker)
+    if finding.verdict is Verdict.PASS:
+        install(settings, ledger, finding, tracker)
+    held = [f"{gate.name} {gate.verdict}" for gate in finding.gates if gate.verdict is not Verdict.PASS]
+    return f"{bundle}: {finding.verdict}" + (f" ({', '.join(held)}); the champion stays" if held else "")
+
+
+def go_back(home: Path | None) -> None:
+    """Points at the champion before this one again. Raises NotFound where there was none."""
+    settings = load_settings(home)
+    pointer = read_pointer(settings.bundle_folder)
+    if pointer is None or pointer.previous is None:
+        raise NotFound("there was no champion before this one", code="no_previous_champion")
+    point_at(settings.bundle_folder, pointer.previous, MlflowTracker(settings))
+    Console().print(f"champion: {pointer.previous}, as before; its policy is the home's own", highlight=False)
+
+
+def keep(finding: Finding, settings: Settings, tracker: Tracker) -> tuple[Path, Path]:
+    """Writes the reports, and hangs them on the bundle's entry in the registry."""
+    html, machine = write_finding(finding, settings.report_folder)
+    tags = {"gate": str(finding.verdict)} | {f"gate.{_tag(g.name)}": str(g.verdict) for g in finding.gates}
+    files = {"promotion.html": html.read_bytes(), "promotion.json": machine.read_bytes()}
+    tracker.judged(settings.bundle_folder / str(finding.candidate.bundle), tags, files)
+    return html, machine
+
+
+def _tag(name: str) -> str:
+    """What MLflow allows in the name of a tag."""
+    return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
+
+
+def show(finding: Finding, console: Console) -> None:
+    """The table of gates, and what it comes to."""
+    table = Table(title=f"{finding.candidate.bundle} on {finding.decisions:,} recorded decisions")
+    for heading, justify in (("gate", "left"), ("verdict", "left"), ("measured", "right"), ("limit", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("why", overflow="fold")
+    for gate in finding.gates:
+        name, verdict, *rest = row(gate)
+        table.add_row(name, f"[{_COLOURS[gate.verdict]}]{verdict}[/]", *rest)
+    console.print(table)
+    console.print(f"[bold]{finding.verdict}[/bold]: {in_words(finding)}", highlight=False)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str], Callable[[float], None]]]:
+    """Names a step, and gives what tells its share done; gone when all is done."""
+    with Progress(console=console, transient=True) as progress:
+
+        def step(name: str) -> Callable[[float], None]:
+            task: Any = progress.add_task(name, total=1.0)
+            return lambda share: progress.update(task, completed=share)
+
+        yield step

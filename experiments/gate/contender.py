@@ -1,0 +1,69 @@
+"""A strategy by the names of its parts, from which any process can put it together out of home and ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.catalogue import Catalogue, parse_catalogue, read_sources
+from features.errors import CatalogueError, NoData, NotFound
+from features.ledger import Ledger
+from features.settings import Settings
+from serving.expressions import compile_catalogue
+from training.bundle import bundle_ids, load_bundle
+from training.explorer import make_explorer, named_explorer
+from training.pointer import read_pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Models, policy (`Explorer.name`) and catalogue (its version, kept in the ledger: levers and limits with it)."""
+
+    bundle: str | None
+    policy: str
+    catalogue: str
+
+    def differences(self, other: Contender) -> list[str]:
+        """What is not the same in both."""
+        return [name for name in ("bundle", "policy", "catalogue") if getattr(self, name) != getattr(other, name)]
+
+
+def reigning(settings: Settings, ledger: Ledger) -> Contender:
+    """What decides now: the champion's bundle and policy, and the home's catalogue. Raises CatalogueError."""
+    pointer = read_pointer(settings.bundle_folder)
+    policy = (pointer and pointer.policy) or make_explorer(settings).name
+    bundle = None if pointer is None else pointer.bundle_id
+    return Contender(bundle, policy, kept(ledger, settings.catalogue_folder).version)
+
+
+def challenger(
+    settings: Settings, ledger: Ledger, bundle: str | None, policy: str | None, catalogue: Path | None
+) -> Contender:
+    """What is to be tried: a bundle (the newest when None), and whatever else is not as it is now.
+
+    Raises NoData without any bundle, NotFound or UntrustedArtefact for one that is not whole, InvalidInput for a policy
+    that is none, CatalogueError for a catalogue with faults.
+    """
+    known = bundle_ids(settings.bundle_folder)
+    if bundle is None and not known:
+        raise NoData("there is no bundle to promote; `segue train` makes one")
+    chosen = load_bundle(settings.bundle_folder / Path(bundle or known[-1]).name)
+    now = reigning(settings, ledger)
+    rule = now.policy if policy is None else named_explorer(policy).name
+    if catalogue is None:
+        return Contender(chosen.bundle_id, rule, now.catalogue)
+    if not catalogue.is_dir():
+        raise NotFound(f"{catalogue}: no folder of TOML files", field="catalogue")
+    found = kept(ledger, catalogue)
+    faults = compile_catalogue(found, chosen.contract.names)[1]
+    if faults:
+        raise CatalogueError("; ".join(str(fault) for fault in faults))
+    return Contender(chosen.bundle_id, rule, found.version)
+
+
+def kept(ledger: Ledger, folder: Path) -> Catalogue:
+    """The catalogue in a folder, its text kept in the ledger: whoever decides by its version finds it there."""
+    sources = read_sources(folder)
+    catalogue = parse_catalogue(sources)
+    ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
+    return catalogue

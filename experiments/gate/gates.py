@@ -1,0 +1,194 @@
+"""The gates: value, guardrails, segments, calibration, latency. Each is a pure function of a comparison and its limits.
+
+Every gate fails closed: what cannot be shown is `insufficient`, which never promotes. All have to pass, so no gate
+needs a correction for there being several (Berger 1982, Multiparameter Hypothesis Testing and Acceptance Sampling): a
+candidate that is no better passes the gate of value in about 2.5 % of logs, whatever the others say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from experiments.formulas import formula
+from experiments.gate.comparison import Comparison
+from experiments.gate.paired import Paired, paired
+from experiments.gate.result import GateResult, Limits
+from experiments.ope.feedback import Floats
+from training.evaluate import CALIBRATION_BINS, Verdict, calibration_error
+
+#: Fewest decisions timed, and fewest responses from which calibration can be told.
+TIMED, RESPONSES = 100, 50
+#: Error rate of calling a segment worse.
+ALPHA = 0.05
+
+PASS, FAIL, INSUFFICIENT = Verdict.PASS, Verdict.FAIL, Verdict.INSUFFICIENT
+
+
+def judge(compared: Comparison, limits: Limits, q_hat: Floats | None = None) -> tuple[GateResult, ...]:
+    """Every gate, in the order people read them. `q_hat`, (n, k), are cross-fitted rewards, None for SNIPS."""
+    whole = paired(compared.log, compared.champion, compared.candidate, q_hat)
+    return (
+        value(whole, limits),
+        *guardrails(compared, limits, whole),
+        *segments(compared, limits, whole, q_hat),
+        calibration(compared, limits),
+        latency(compared.champion_seconds, compared.candidate_seconds, limits),
+    )
+
+
+def value(whole: Paired, limits: Limits) -> GateResult:
+    """Earns more than the champion, by more than the margin.
+
+    The lower end of the paired interval is asked for. It is the stricter form of "the candidate's lower bound above the
+    champion's": the error of a difference is at least the difference of the errors.
+    """
+    if whole.difference is None or whole.candidate is None or whole.champion is None:
+        return GateResult("value", INSUFFICIENT, None, limits.margin, whole.insufficient or "")
+    gain = whole.difference
+    verdict = (
+        PASS if gain.interval.low > limits.margin else FAIL if gain.interval.high < limits.margin else INSUFFICIENT
+    )
+    told = {
+        PASS: "earns more than the champion",
+        FAIL: "does not earn more than the champion",
+        INSUFFICIENT: "not shown to earn more than the champion",
+    }[verdict]
+    if gain.interval.low == gain.interval.high == 0.0:
+        told = "both decide alike"
+    one, other = whole.candidate, whole.champion
+    return GateResult(
+        "value",
+        verdict,
+        gain.interval.low,
+        limits.margin,
+        f"{told}: {one.value:.4g} ({one.interval.low:.4g} to {one.interval.high:.4g}) a decision against "
+        f"{other.value:.4g} ({other.interval.low:.4g} to {other.interval.high:.4g}), difference {gain.value:+.4g} "
+        f"({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {whole.rows:,} decisions worth "
+        f"{whole.effective_sample_size:,.0f}",
+        gain.interval,
+    )
+
+
+def guardrails(compared: Comparison, limits: Limits, whole: Paired) -> Iterator[GateResult]:
+    """Opt-outs and complaints may not rise by more than the margin, at the upper end of the interval."""
+    for name, harm in compared.harms.items():
+        log = compared.log.with_reward(harm)
+        found = paired(log, compared.champion, compared.candidate)
+        if not harm.any():
+            # Nothing happened in n effective decisions: at 95 % the rate is below 3 / n (the rule of three).
+            yield _without_any(name, whole, limits)
+        elif found.difference is None:
+            yield GateResult(name, INSUFFICIENT, None, limits.harm_margin, found.insufficient or "")
+        else:
+            rise = found.difference
+            high, low = rise.interval.high, rise.interval.low
+            worse = low > 0.0 and high > limits.harm_margin
+            verdict = PASS if high <= limits.harm_margin else FAIL if worse else INSUFFICIENT
+            yield GateResult(
+                name,
+                verdict,
+                high,
+                limits.harm_margin,
+                f"change of the share of decisions {rise.value:+.3%} ({low:+.3%} to {high:+.3%}), "
+                f"{int(harm.sum()):,} seen",
+                rise.interval,
+            )
+
+
+def _without_any(name: str, whole: Paired, limits: Limits) -> GateResult:
+    # A log without any harm has one reward, of which no estimate is made; its weights are those of the money.
+    if whole.insufficient is not None:
+        return GateResult(name, INSUFFICIENT, None, limits.harm_margin, whole.insufficient)
+    high = 3.0 / whole.effective_sample_size
+    verdict = PASS if high <= limits.harm_margin else INSUFFICIENT
+    told = f"none seen in {whole.rows:,} decisions worth {whole.effective_sample_size:,.0f}: at most {high:.3%}"
+    return GateResult(name, verdict, high, limits.harm_margin, told)
+
+
+@formula(
+    "Segments",
+    "pass: the lower end of every segment's 95 % interval is above −margin (all must hold, so each is tested at the "
+    "full level); fail: some segment is below −margin at 5 % after Holm's correction",
+    "Berger (1982), intersection-union tests; Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure",
+)
+def segments(compared: Comparison, limits: Limits, whole: Paired, q_hat: Floats | None = None) -> Iterator[GateResult]:
+    """No segment may lose more than the margin, a share of what the champion earns over all."""
+    if whole.champion is None:
+        yield GateResult("segments", INSUFFICIENT, None, None, whole.insufficient or "")
+        return
+    if not compared.segments:
+        yield GateResult("segments", PASS, None, None, "nothing divides these decisions")
+        return
+    margin = limits.segment_margin * abs(whole.champion.value)
+    found = {name: _within(compared, rows, q_hat) for name, rows in compared.segments.items()}
+    worse = holm([one.p_below(-margin) for one in found.values()])
+    for (name, one), is_worse in zip(found.items(), worse, strict=True):
+        if one.difference is None:
+            yield GateResult(f"segment {name}", INSUFFICIENT, None, -margin, one.insufficient or "")
+            continue
+        gain = one.difference
+        verdict = FAIL if is_worse else PASS if gain.interval.low > -margin else INSUFFICIENT
+        told = (
+            f"difference {gain.value:+.4g} ({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {one.rows:,} rows"
+        )
+        yield GateResult(f"segment {name}", verdict, gain.interval.low, -margin, told, gain.interval)
+
+
+def _within(compared: Comparison, rows: np.ndarray, q_hat: Floats | None) -> Paired:
+    part = None if q_hat is None else q_hat[rows]
+    champion, candidate = (policy.take(rows) for policy in (compared.champion, compared.candidate))
+    return paired(compared.log.take(rows), champion, candidate, part, check_weights=False)
+
+
+def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[bool]:
+    """Which hypotheses are rejected, all of them together wrong at most alpha of the time (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [True, False, False]
+    """
+    rejected = [False] * len(p_values)
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] > alpha / (len(p_values) - step):
+            break
+        rejected[place] = True
+    return rejected
+
+
+def calibration(compared: Comparison, limits: Limits) -> GateResult:
+    """What the candidate predicts of the arms drawn happens as often as it says.
+
+    The expected calibration error less what a perfect model of so many rows shows by chance (about
+    sqrt(2 bins p (1 - p) / (pi n)), see `training.evaluate.calibration_error`), as a share of the response rate: an
+    error of 0.01 is nothing where half respond, and everything where one in a hundred does.
+    """
+    known = ~np.isnan(compared.response) & ~np.isnan(compared.p_accept)
+    response, predicted = compared.response[known], compared.p_accept[known]
+    limit = limits.calibration_error
+    if response.sum() < RESPONSES:
+        told = f"{int(response.sum())} responses, {RESPONSES} are needed"
+        return GateResult("calibration", INSUFFICIENT, None, limit, told)
+    rate = float(response.mean())
+    chance = math.sqrt(2.0 * CALIBRATION_BINS * rate * (1.0 - rate) / (math.pi * len(response)))
+    error = calibration_error(predicted, response)
+    measured = max(0.0, error - chance) / rate
+    told = (
+        f"calibration error {error:.4f}, {chance:.4f} of it by chance, where {rate:.2%} respond ({len(response):,} "
+        f"contacts); predicted {predicted.mean():.2%}"
+    )
+    verdict = PASS if measured <= limit and chance <= limit * rate else FAIL if measured > limit else INSUFFICIENT
+    return GateResult("calibration", verdict, measured, limit, told)
+
+
+def latency(champion: Floats, candidate: Floats, limits: Limits) -> GateResult:
+    """A decision takes at most so many times what the champion's takes; medians of the same requests, taken in turn."""
+    if min(len(champion), len(candidate)) < TIMED:
+        told = f"{len(candidate)} decisions timed, {TIMED} are needed"
+        return GateResult("latency", INSUFFICIENT, None, limits.latency_ratio, told)
+    one, other = float(np.median(champion)), float(np.median(candidate))
+    measured = other / one
+    told = f"{other * 1e3:.3f} ms a decision by the engine against {one * 1e3:.3f} ms (medians of {len(candidate):,})"
+    verdict = PASS if measured <= limits.latency_ratio else FAIL
+    return GateResult("latency", verdict, measured, limits.latency_ratio, told)

@@ -1,0 +1,131 @@
+"""Promotion: the candidate is judged, the finding is kept, and only a pass moves the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.gate.comparison import Comparison
+from experiments.gate.contender import Contender, reigning
+from experiments.gate.gates import judge
+from experiments.gate.redecide import Question, compare
+from experiments.gate.result import GateResult, Limits, overall
+from experiments.ope.log_ledger import MOST_DECISIONS
+from experiments.ope.reward_model import cross_fitted
+from features.catalogue import read_sources
+from features.errors import NoData
+from features.ledger import Ledger
+from features.settings import Settings
+from serving.replay import Archive
+from training.bundle import Bundle, champion, load_bundle
+from training.evaluate import Verdict
+from training.explorer import make_explorer
+from training.release import objection, promote
+from training.report import Tracker
+
+Progress = Callable[[str], Callable[[float], None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A candidate judged. `first`: no champion has decided anything yet, so the models' verdicts stand alone."""
+
+    candidate: Contender
+    champion: Contender | None
+    gates: tuple[GateResult, ...]
+    judged_at: int
+    decisions: int = 0
+    first: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall(self.gates)
+
+
+def silent(_name: str) -> Callable[[float], None]:
+    """Progress nobody watches."""
+    return lambda _share: None
+
+
+def find(
+    settings: Settings,
+    ledger: Ledger,
+    candidate: Contender,
+    now: int,
+    step: Progress = silent,
+    limit: int = MOST_DECISIONS,
+) -> Finding:
+    """Judges a candidate on everything the ledger can tell of it.
+
+    Raises NotFound or UntrustedArtefact for a bundle that is not whole.
+    """
+    folder = settings.bundle_folder
+    bundle = load_bundle(folder / str(candidate.bundle))
+    current = champion(folder)
+    if current is None or not ledger.count_live():
+        return Finding(candidate, None, (_models(bundle, ()),), now, first=True)
+    rival = reigning(settings, ledger)
+    models = _models(bundle, load_bundle(current).models)
+    segments = tuple(filter(None, (name.strip() for name in settings.gate_segments.split(","))))
+    question = Question(rival, candidate, learned_until(bundle), now, segments, limit)
+    try:
+        compared = compare(ledger, Archive(ledger, folder), question, step("deciding again"))
+    except NoData as error:
+        untold = GateResult("value", Verdict.INSUFFICIENT, None, settings.gate_margin, error.message)
+        return Finding(candidate, rival, (models, untold), now)
+    gates = (models, *_judged(compared, settings, step))
+    return Finding(candidate, rival, gates, now, len(compared.log))
+
+
+def _judged(compared: Comparison, settings: Settings, step: Progress) -> tuple[GateResult, ...]:
+    log = compared.log
+    # A log with one reward teaches nothing, and the gate of value says so.
+    q_hat = cross_fitted(log, seed=settings.seed, progress=step("reward models")) if log.reward.std() > 0.0 else None
+    return judge(compared, Limits.of(settings), q_hat)
+
+
+def _models(bundle: Bundle, held: tuple[str, ...]) -> GateResult:
+    """Every model was found better than a constant when it was trained, and none of the champion's is lost."""
+    refusal = objection(bundle.models, held)
+    told = ", ".join(f"{name}: {_reason(bundle, name)}" for name in bundle.models)
+    if refusal is not None or not bundle.models:
+        return GateResult("models", Verdict.FAIL, float(len(bundle.models)), float(len(held)), refusal or "no models")
+    return GateResult("models", Verdict.PASS, float(len(bundle.models)), float(len(held)), told)
+
+
+def _reason(bundle: Bundle, name: str) -> str:
+    return str(bundle.manifest.get("trials", {}).get(name, {}).get("reason", "released"))
+
+
+def learned_until(bundle: Bundle) -> int:
+    """From this moment on the bundle learned from no decision: those before would flatter it."""
+    if "propensity" not in bundle.models:
+        return 0
+    known = bundle.manifest.get("trials", {}).get("propensity", {}).get("parameters", {}).get("judged_from", 0)
+    return int(known) or bundle.created_at
+
+
+def install(settings: Settings, ledger: Ledger, finding: Finding, tracker: Tracker) -> None:
+    """Makes the candidate what decides: catalogue first, the pointer last. Only what passed is installed.
+
+    A home's own policy is left to its settings; another goes into the pointer.
+    """
+    assert finding.verdict is Verdict.PASS
+    now = reigning(settings, ledger)
+    if finding.candidate.catalogue != now.catalogue:
+        write_sources(settings.catalogue_folder, ledger.catalogue_files(finding.candidate.catalogue) or {})
+    own = make_explorer(settings).name
+    policy = None if finding.candidate.policy == own else finding.candidate.policy
+    promote(settings.bundle_folder, finding.candidate.bundle, tracker, policy)
+
+
+def write_sources(folder: Path, files: dict[str, str]) -> None:
+    """Replaces the files of a catalogue, each in one step, those that are no longer part of it last."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        unfinished = folder / f".{name}.new"
+        unfinished.write_text(text)
+        unfinished.rename(folder / name)
+    for name in read_sources(folder).keys() - files.keys():
+        (folder / name).unlink()
