@@ -43,7 +43,7 @@ def score(
     p_model = np.full(len(rows), np.nan)
     p_model[rows != strategy.nothing] = predicted
     shift, variance = strategy.correction.shifts(covariates, rows)
-    p_accept = np.clip(corrected(p_model, shift), *P_RANGE)
+    p_accept = np.minimum(np.maximum(corrected(p_model, shift), P_RANGE[0]), P_RANGE[1])  # np.clip takes twice as long
     weights = strategy.context_weights(scope.values["context"].get("intent"))
     value, money = strategy.values, strategy.worth
     if strategy.valued_by_expression or weights is not None:

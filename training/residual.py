@@ -88,9 +88,9 @@ class Correction:
         x = np.array((ONE, *covariates)) / ONE
         first, second = pairs(self.dimensions)
         factors = np.concatenate((x, x[first] * x[second]))
-        # Along the first axis numpy adds one row after another, so every machine gets the same last bit.
-        products = self.moments.take(rows, axis=1) * factors[:, None]
-        both = np.add.reduceat(products, (0, self.dimensions), axis=0)
+        # Along the first axis numpy adds one row after another, so every machine gets the same last bit. All arms, and
+        # then those asked for: to pick them out of 44 rows beforehand costs more than it saves (5 us of 80 arms).
+        both = np.add.reduceat(self.moments * factors[:, None], (0, self.dimensions), axis=0).take(rows, axis=1)
         return both[0], both[1]
 
 
