@@ -5,6 +5,7 @@ Types, lengths and ranges are checked by msgspec while it parses; times and refe
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -103,6 +104,7 @@ class Reader:
             raise Malformed("the body is not JSON", code="malformed_json") from None
 
 
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_]{0,63}")
 _UNKNOWN = "Object contains unknown field `"
 
 
@@ -120,9 +122,10 @@ def _explained(text: str, wanted: type) -> tuple[str, str | None]:
 
 
 def _unknown_field(text: str, wanted: type) -> tuple[str, str]:
-    """The key is named, for it is what has to be found. `text`: ``key` - at `$.place``, the latter maybe."""
+    """The key is named where it looks like a field's name, and not like data. `text`: ``key` - at `$.place``."""
     key, found, path = text.rpartition("` - at `")
-    name = (key if found else text.removesuffix("`"))[:128]
+    given = key if found else text.removesuffix("`")
+    name = given if _NAME.fullmatch(given) else "unknown"
     place = path.removesuffix("`").removeprefix("$").lstrip(".") if found else ""
     if place:
         return "there is no such field", f"{place}.{name}"

@@ -48,8 +48,9 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e20}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 100000000000000000000}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "chanels": ["anna-4711"]}', "chanels"),
-        (b'{"request_id": "r", "customer_id": "c", "a`b - at `$.c`": 1}', "a`b - at `$.c`"),
-        (b'{"request_id": "r", "customer_id": "c", "' + b"x" * 500 + b'": 1}', "x" * 128),
+        (b'{"request_id": "r", "customer_id": "c", "anna-4711": 1}', "unknown"),
+        (b'{"request_id": "r", "customer_id": "c", "a`b - at `$.c`": 1}', "unknown"),
+        (b'{"request_id": "r", "customer_id": "c", "' + b"x" * 500 + b'": 1}', "unknown"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(body: bytes, field: str | None) -> None:
