@@ -113,6 +113,9 @@ def test_decisions_of_every_kind_come_out_the_same_on_another_machine_too(
     assert len({r["versions"]["catalogue"] for r in made}) == 2
     assert len({r["versions"]["policy"] for r in made}) == 3
     assert max(len(r["items"]) for r in made) > 1
+    # What was learned looked at these customers, and they differ.
+    assert len({tuple(i["covariates"]) for r in made for i in r["items"] if any(i["covariates"])}) > 10
+    assert any(i["p_accept"] != i["p_model"] for r in made for i in r["items"])
     stages = {x["stage"] for r in made if r["candidates"] for x in r["candidates"]["removals"]}
     assert stages >= {"consent", "eligibility", "contact_policy"}
 
@@ -165,6 +168,18 @@ def test_a_record_that_was_tampered_with_is_named_with_the_field(
     (one,) = verdicts(home, plain)
     assert one.kind == DIFFERENT
     assert one.why.startswith(field), one.why
+
+
+def test_a_decision_from_before_corrections_looked_at_the_customer_says_so(told: tuple[Path, list[str]]) -> None:
+    home, ids = told
+
+    def older(record: dict[str, Any]) -> None:
+        for item in record["items"]:
+            del item["covariates"]
+
+    change(home, ids[0], older)
+    (one,) = verdicts(home, ids[0])
+    assert (one.kind, one.why) == (NOT_REPLAYABLE, "it was made when what was learned was applied otherwise")
 
 
 def test_a_column_of_the_ledger_that_was_tampered_with_is_named(told: tuple[Path, list[str]]) -> None:
