@@ -65,7 +65,7 @@ def _print(found: Answer, console: Console) -> None:
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title)
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if place in (0, 5) else "right", overflow="fold")
+        table.add_column(heading, justify="left" if place == 0 or heading == "plays" else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

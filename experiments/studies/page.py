@@ -123,9 +123,10 @@ def share_headings(found: Answer) -> tuple[str, ...]:
 
 def _rows(found: Answer) -> str:
     left = f" Left out, because their window is still open: {found.still_open:,}." if found.still_open else ""
-    when = f"{format_time(found.decided_from)} and {format_time(found.decided_until)}"
+    first, last = (format_time(moment)[:10] for moment in (found.decided_from, found.decided_until))
+    when = f"on {first}" if first == last else f"between {first} and {last}"
     return (
-        f"<p>{found.rows:,} decisions about {found.customers:,} customers between {when}; each is judged by the "
+        f"<p>{found.rows:,} decisions about {found.customers:,} customers {when}; each is judged by the "
         f"{found.study.window_days:g} days after it.{left}</p>"
     )
 
