@@ -19,7 +19,7 @@ _TREES: dict[str, Any] = {
     "num_leaves": 15,
     "learning_rate": 0.1,
     "min_data_in_leaf": 50,
-    "num_threads": 2,
+    "num_threads": 1,
     "deterministic": True,
     "verbose": -1,
 }
