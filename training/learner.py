@@ -13,9 +13,9 @@ from features.catalogue import Catalogue
 from features.clock import DAY
 from features.ledger import LearnableItem, Ledger, RewardRow
 from features.rewards import RewardRules, reward
-from training.bandit import PolicySnapshot
+from training.bandit import ArmStatistics, PolicySnapshot
 from training.residual import Sums
-from training.statistics import Statistics, add, contribution, day_of, negative
+from training.statistics import Answer, Statistics, add, contributions, day_of, rounded
 
 #: Items of one transaction: one of 4,000 holds a SQLite ledger for about 30 ms.
 BATCH = 4_000
@@ -51,7 +51,7 @@ class Learned:
 def learn(items: Iterable[LearnableItem], rules: RewardRules, now: int, late: int) -> Lesson:
     """What the items teach by `now`; `late` is microseconds. A pure function of its arguments."""
     rewards: list[RewardRow] = []
-    changes: dict[str, dict[tuple[str, int], Sums]] = {}
+    answers: dict[str, list[Answer]] = {}
     for item in items:
         found = reward(item, rules.of(item), now, late)
         before = item.success_units
@@ -60,12 +60,12 @@ def learn(items: Iterable[LearnableItem], rules: RewardRules, now: int, late: in
         rewards.append(RewardRow(item.decision_id, item.rank, *found, item.shown_at))
         if found.success == before:
             continue
-        sums, key = changes.setdefault(item.bundle or NO_BUNDLE, {}), (item.arm.key, day_of(item.decided_at))
-        taught, taken_back = contribution(item, found.success), contribution(item, before)
-        for one in (taught, None if taken_back is None else negative(taken_back)):
-            if one is not None:
-                sums[key] = add(sums[key], one) if key in sums else one
-    return Lesson(rewards, {bundle: Statistics(sums) for bundle, sums in changes.items()})
+        told = answers.setdefault(item.bundle or NO_BUNDLE, [])
+        if before is not None:
+            told.append(Answer(item, before, -1))
+        if found.success is not None:
+            told.append(Answer(item, found.success))
+    return Lesson(rewards, {bundle: contributions(told) for bundle, told in answers.items()})
 
 
 def latest_snapshot(ledger: Ledger) -> tuple[PolicySnapshot, int]:
@@ -107,6 +107,8 @@ class _Notes:
     def __init__(self, ledger: Ledger, bundle: str | None, now: int, habits: Habits) -> None:
         self._ledger, self._bundle, self._now, self._habits = ledger, bundle, now, habits
         self._statistics: dict[str, Statistics] = {}
+        #: `Statistics.raw` of this bundle as of today; adding to it costs a hundredth of weighing all days anew.
+        self._raw: dict[str, Sums] | None = None
         self.snapshot, self.position = latest_snapshot(ledger)
 
     @property
@@ -125,8 +127,14 @@ class _Notes:
             self._statistics |= {name: Statistics() + Statistics(sums) for name, sums in read.items()}
         after = {name: self._statistics[name] + more for name, more in lesson.changes.items()}
         known = {**self._statistics, **after}
-        number, forgetting = self.snapshot.number + 1, self._habits.forgetting_days
-        snapshot = PolicySnapshot.of(number, self._bundle, known[bundle], day_of(self._now), forgetting)
+        number, today, forgetting = self.snapshot.number + 1, day_of(self._now), self._habits.forgetting_days
+        if self._raw is None:
+            raw = known[bundle].raw(today, forgetting)
+        else:
+            more = lesson.changes.get(bundle, Statistics()).raw(today, forgetting)
+            raw = self._raw | {arm: add(self._raw.get(arm, ()), sums) for arm, sums in more.items()}
+        arms = {arm: ArmStatistics.of(sums) for arm, sums in rounded(raw).items()}
+        snapshot = PolicySnapshot(number, self._bundle, arms, today, forgetting)
         changed = {b: {key: after[b].sums.get(key, ()) for key in more.sums} for b, more in lesson.changes.items()}
         self._ledger.save_learning(
             number,
@@ -136,4 +144,4 @@ class _Notes:
             rewards=lesson.rewards,
             statistics=changed,
         )
-        self._statistics, self.snapshot, self.position = known, snapshot, position
+        self._statistics, self._raw, self.snapshot, self.position = known, raw, snapshot, position

@@ -51,16 +51,40 @@ def taught(success: int, p_model: float, p_accept: float, covariates: Sequence[i
     (800000, 0, 160000)
     """
     x = (ONE, *covariates)
-    model, stated = _inside(p_model), _inside(p_accept)
-    weight = (stated * (UNIT - stated) + UNIT // 2) // UNIT
-    taken = weight * (math.log(stated / (UNIT - stated)) - math.log(model / (UNIT - model)))
-    gradient, moved, half = success - stated, round(taken), 1 << (2 * COVARIATE_SHIFT - 1)
-    weighed = [weight * a for a in x]
+    weight, gradient, moved = _step(success, p_model, p_accept)
+    weighed, half = [weight * a for a in x], 1 << (2 * COVARIATE_SHIFT - 1)
     return (
         *[(gradient * a + ONE // 2) >> COVARIATE_SHIFT for a in x],
         *[(moved * a + ONE // 2) >> COVARIATE_SHIFT for a in x],
         *[(a * b + half) >> (2 * COVARIATE_SHIFT) for j, a in enumerate(weighed) for b in x[j:]],
     )
+
+
+def taught_all(answers: Sequence[tuple[int, float, float]], covariates: Integers) -> Integers:
+    """(n, `length`) the same numbers of n answers, (success, p_model, p_accept) each, and (n, d - 1) covariates: a
+    tenth of the time where n is large, six times as long where it is 1.
+
+    Whole numbers all through, below 2^60 for covariates within 2^15 units: no order of theirs makes a difference.
+    """
+    weights, gradients, steps = np.array([_step(*one) for one in answers], dtype=np.int64).T[:, :, None]
+    x = np.hstack([np.full((len(answers), 1), ONE, dtype=np.int64), covariates])
+    upper, lower = np.triu_indices(x.shape[1])
+    half = 1 << (2 * COVARIATE_SHIFT - 1)
+    return np.hstack(
+        [
+            (gradients * x + ONE // 2) >> COVARIATE_SHIFT,
+            (steps * x + ONE // 2) >> COVARIATE_SHIFT,
+            (weights * x[:, upper] * x[:, lower] + half) >> (2 * COVARIATE_SHIFT),
+        ]
+    )
+
+
+def _step(success: int, p_model: float, p_accept: float) -> tuple[int, int, int]:
+    """(weight, gradient, step taken already) of one answer, in millionths."""
+    model, stated = _inside(p_model), _inside(p_accept)
+    weight = (stated * (UNIT - stated) + UNIT // 2) // UNIT
+    taken = weight * (math.log(stated / (UNIT - stated)) - math.log(model / (UNIT - model)))
+    return weight, success - stated, round(taken)
 
 
 def _inside(probability: float) -> int:

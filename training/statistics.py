@@ -6,15 +6,17 @@ are read, 2^-(age / half-life), so what was learned late from an old day weighs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from features.clock import DAY
 from features.ledger import LearnableItem
 from features.rewards import UNIT
-from training.residual import Sums, taught
+from training.residual import Sums, taught_all
 
 K = TypeVar("K")
 #: Weights are whole, in units of 2^-32: the weighed sums too are exact in any order.
@@ -26,15 +28,41 @@ def day_of(moment: int) -> int:
     return moment // DAY
 
 
-def contribution(item: LearnableItem, success: int | None) -> Sums | None:
-    """What an item adds to the sums of its arm and day: once, success and predicted acceptance, both in millionths, and
-    then what its correction is learned from, see `residual.taught`.
+class Answer(NamedTuple):
+    """An item and its success in millionths: to be learned, or with `sign` -1 to be taken back."""
 
-    None for an item that is not learned from.
+    item: LearnableItem
+    success: int
+    sign: int = 1
+
+
+def contributions(answers: Sequence[Answer]) -> Statistics:
+    """What answers add: each to the sums of its arm and day once, success and predicted acceptance, both in millionths,
+    and then what its correction is learned from, see `residual.taught`.
+
+    An item without a prediction adds nothing.
     """
-    if success is None or item.p_model is None or item.p_accept is None:
-        return None
-    return 1, success, round(item.p_model * UNIT), *taught(success, item.p_model, item.p_accept, item.covariates)
+    by_width: dict[int, list[Answer]] = {}
+    for one in answers:
+        if one.item.p_model is not None and one.item.p_accept is not None:
+            by_width.setdefault(len(one.item.covariates), []).append(one)
+    found: dict[tuple[str, int], Sums] = {}
+    for alike in by_width.values():
+        _added(found, _summed(alike))
+    return Statistics(found)
+
+
+def _summed(alike: Sequence[Answer]) -> Iterable[tuple[tuple[str, int], Sums]]:
+    """The same of answers with equally many covariates: a matrix of 4,000 takes a tenth of 4,000 tuples."""
+    places: dict[tuple[str, int], int] = {}
+    rows = [places.setdefault((a.item.arm.key, day_of(a.item.decided_at)), len(places)) for a in alike]
+    told = [(a.success, a.item.p_model or 0.0, a.item.p_accept or 0.0) for a in alike]
+    covariates = np.array([a.item.covariates for a in alike], dtype=np.int64)
+    heads = [(1, success, round(p_model * UNIT)) for success, p_model, _ in told]
+    numbers = np.hstack([np.array(heads, dtype=np.int64), taught_all(told, covariates)])
+    sums = np.zeros((len(places), numbers.shape[1]), dtype=np.int64)
+    np.add.at(sums, rows, numbers * np.array([[a.sign] for a in alike]))
+    return zip(places, map(tuple, sums.tolist()), strict=True)
 
 
 def add(one: Sums, other: Sums) -> Sums:
@@ -46,11 +74,6 @@ def add(one: Sums, other: Sums) -> Sums:
     if len(one) == len(other):
         return tuple([a + b for a, b in zip(one, other, strict=True)])
     return tuple(a + b for a, b in zip_longest(one, other, fillvalue=0))
-
-
-def negative(sums: Sums) -> Sums:
-    """What takes it back."""
-    return tuple([-a for a in sums])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +98,19 @@ class Statistics:
         >>> Statistics({("a@web", 10): (4, 2), ("a@web", 12): (1, 1)}).weighed(12, 2.0)
         {'a@web': (3, 2)}
         """
+        return rounded(self.raw(day, forgetting_days))
+
+    def raw(self, day: int, forgetting_days: float) -> dict[str, Sums]:
+        """The same in units of 2^-32. What is `raw` of a sum is the sum of those, by `add`, exactly."""
         weights = {then: _weight(day - then, forgetting_days) for _, then in self.sums}
-        found: dict[str, Sums] = {}
-        _added(found, ((arm, tuple([weights[then] * a for a in one])) for (arm, then), one in self.sums.items()))
-        half = 1 << (_SHIFT - 1)
-        return {arm: tuple([(a + half) >> _SHIFT for a in found[arm]]) for arm in sorted(found)}
+        weighed = ((arm, tuple([weights[then] * a for a in one])) for (arm, then), one in self.sums.items())
+        return _added({}, weighed)
+
+
+def rounded(raw: Mapping[str, Sums]) -> dict[str, Sums]:
+    """Raw sums in their own units, to the nearest; without the arms of which nothing is left."""
+    half = 1 << (_SHIFT - 1)
+    return {arm: tuple([(a + half) >> _SHIFT for a in raw[arm]]) for arm in sorted(raw) if any(raw[arm])}
 
 
 def _weight(age: int, forgetting_days: float) -> int:

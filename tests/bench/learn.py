@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import json
 import pstats
 import random
 import tempfile
@@ -18,6 +19,7 @@ from features.clock import DAY, HOUR
 from features.domain import Outcome
 from features.ledger import Ledger, engine, open_ledger, tables
 from training.learner import learn_round
+from training.residual import MOST_DIMENSIONS, ONE
 
 NOW = 1_790_000_000_000_000
 BUNDLE = "20261122T161822-832a915805aedc2c"
@@ -74,6 +76,7 @@ def _item(part: float, draw: random.Random, now: int, bundle: str | None) -> dic
         "action_value": 4.0,
         "closes_at": decided_at + 7 * DAY,
         "bundle": bundle,
+        "covariates": json.dumps([draw.randrange(-3 * ONE, 3 * ONE) for _ in range(MOST_DIMENSIONS - 1)]),
         "shown_at": None,
         "reward_state": "open",
         "due_at": decided_at + 7 * DAY,

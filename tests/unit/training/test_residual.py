@@ -19,8 +19,9 @@ from training.residual import (
     posterior,
     step_scale,
     taught,
+    taught_all,
 )
-from training.statistics import add, negative
+from training.statistics import add
 
 #: Six arms of three actions in two groups.
 PARENTS = (np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 1]))
@@ -61,9 +62,15 @@ def test_any_order_and_any_partition_add_up_to_the_same_numbers(rows: list, rng,
     assert add(total(mixed[:cut]), total(mixed[cut:])) == total(rows)
 
 
+@given(st.lists(answers, min_size=1, max_size=12))
+def test_many_at_once_teach_what_each_does(rows: list) -> None:
+    together = taught_all([row[:3] for row in rows], np.array([row[3] for row in rows], dtype=np.int64))
+    assert [tuple(one) for one in together.tolist()] == [taught(*row) for row in rows]
+
+
 @given(answers, answers)
 def test_what_is_taken_back_is_gone_to_the_last_unit(one: tuple, other: tuple) -> None:
-    assert add(add(taught(*one), taught(*other)), negative(taught(*other))) == taught(*one)
+    assert add(add(taught(*one), taught(*other)), tuple(-a for a in taught(*other))) == taught(*one)
 
 
 @given(st.sampled_from([0, UNIT]), probabilities, probabilities)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.statistics import Statistics, add, negative
+from training.statistics import Statistics, add, rounded
 
 keys = st.tuples(st.sampled_from(["a@web", "b@web", "b@email"]), st.integers(0, 400))
 sums = st.tuples(st.integers(0, 5), st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9))
@@ -33,7 +33,7 @@ def test_partitions_learned_apart_in_any_order_add_up_to_one_pass(
 @given(rows, keys, sums)
 def test_what_is_taken_back_leaves_no_trace_in_what_is_read(rows: list, key: tuple, one: tuple) -> None:
     before = learned(rows)
-    assert before + Statistics({key: one}) + Statistics({key: negative(one)}) == before
+    assert before + Statistics({key: one}) + Statistics({key: (-one[0], -one[1], -one[2])}) == before
 
 
 def test_a_half_life_halves_a_quarter_after_two_and_never_is_never() -> None:
@@ -47,7 +47,14 @@ def test_days_to_come_weigh_no_more_than_today() -> None:
 
 
 def test_centuries_ago_weighs_nothing_and_breaks_nothing() -> None:
-    assert Statistics({("a@web", 0): (10**6, 10**12)}).weighed(200_000, 0.5) == {"a@web": (0, 0)}
+    assert Statistics({("a@web", 0): (10**6, 10**12)}).weighed(200_000, 0.5) == {}
+
+
+@given(rows, rows, half_lives)
+def test_what_is_weighed_day_by_day_adds_up_too(rows: list, more: list, forgetting_days: float) -> None:
+    one, other = learned(rows).raw(400, forgetting_days), learned(more).raw(400, forgetting_days)
+    both = one | {arm: add(one.get(arm, ()), sums) for arm, sums in other.items()}
+    assert rounded(both) == learned(rows + more).weighed(400, forgetting_days)
 
 
 def test_sums_of_different_lengths_add() -> None:
