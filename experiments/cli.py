@@ -95,6 +95,10 @@ def promote(
         int, typer.Option(help="Compare on so many of the latest decisions at most.", min=100)
     ] = 50_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only judge; change nothing.")] = False,
+    ramp: Annotated[
+        bool,
+        typer.Option("--ramp", help="What passes is tried in the shadow and on a growing share of customers first."),
+    ] = False,
     back: Annotated[bool, typer.Option("--back", help="Make the champion before this one decide again.")] = False,
 ) -> None:
     """Compare a candidate strategy with the champion on recorded decisions; it decides only if every gate passes.
@@ -107,7 +111,7 @@ def promote(
     if back:
         go_back(home)
     else:
-        run(home, Asked(bundle_id, policy, catalogue, decisions, dry_run))
+        run(home, Asked(bundle_id, policy, catalogue, decisions, dry_run, ramp))
 
 
 def up(
@@ -140,15 +144,30 @@ def simulate(
     worlds: Annotated[list[str] | None, typer.Option(help="A world to play (repeatable); without it all.")] = None,
     seeds: Annotated[int, typer.Option(help="How many worlds of each kind.", min=1)] = 20,
     decisions: Annotated[int, typer.Option(help="Decisions in each run.", min=100)] = 50_000,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Decide the recorded requests again, in order, with another strategy.")
+    ] = False,
+    catalogue: Annotated[
+        Path | None, typer.Option(help="With --replay: the catalogue to try, a folder of TOML files.")
+    ] = None,
+    bundle: Annotated[str | None, typer.Option(help="With --replay: the bundle to try; else those of then.")] = None,
 ) -> None:
     """With --policy, let policies earn in worlds of known truth, beside rules, Vowpal Wabbit and an oracle.
 
-    Without, fill an empty home with simulated customers and their past.
+    With --replay, say what another catalogue (or --bundle, or --policy) would have done with the recorded requests.
+    Without either, fill an empty home with simulated customers and their past.
     """
     from rich.console import Console
 
     from features.settings import load_settings
 
+    if replay:
+        from experiments.change.command import simulate_replay
+
+        simulate_replay(load_settings(home), catalogue, bundle, policy or [], Console())
+        return
+    if catalogue or bundle:
+        raise InvalidInput("--catalogue and --bundle are tried on recorded requests: add --replay")
     if policy:
         from experiments.worlds.command import simulate_worlds
 

@@ -77,6 +77,12 @@ class Settings:
     gate_calibration_error: float = 0.25
     #: Most that a decision may take, in times of the champion's.
     gate_latency_ratio: float = 1.5
+    #: Share of decisions a challenger decides too, beside the answers, while it is tried.
+    shadow_share: float = 0.1
+    #: How long each step of a ramp lasts at least.
+    ramp_step_hours: float = 24.0
+    #: Most that the next step of a ramp may cost all customers together, as a share of what is earned.
+    ramp_risk: float = 0.05
     #: How far ahead churn and conversion look; 0 chooses from the history at hand.
     horizon_days: int = 0
     #: How long the learner and the refresher sleep between rounds.
@@ -155,6 +161,9 @@ _RANGES = {
     "forgetting_days": (0.0, 36_500.0),
     "late_days": (0.0, 36_500.0),
     "poll_seconds": (0.01, 3_600.0),
+    "shadow_share": (0.0, 1.0),
+    "ramp_step_hours": (0.0, 8_760.0),
+    "ramp_risk": (0.0001, 1.0),
     "gate_margin": (0.0, 1e9),
     "gate_harm_margin": (0.0, 1.0),
     "gate_segment_margin": (0.0, 1.0),

@@ -10,6 +10,7 @@ import typer
 from features.cli import Home
 from features.errors import InvalidInput, NoData, SegueError
 from serving import batch_cli, replay_cli, suppression_cli
+from serving.ramp import command as ramp_command
 
 
 def commands(app: typer.Typer) -> None:
@@ -20,6 +21,7 @@ def commands(app: typer.Typer) -> None:
     app.command()(explain)
     app.command()(replay_cli.replay)
     app.command()(suppression_cli.suppress)
+    ramp_command.commands(app)
     catalogue = typer.Typer(help="The catalogue of actions, channels and contact rules.", no_args_is_help=True)
 
     @catalogue.callback()

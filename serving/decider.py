@@ -72,7 +72,10 @@ class Decider:
         start = self._clock()
         request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            live = self._live.strategy
+            live, layers, ramp = self._live.strategy, self._layers, self._live.ramp
+            if ramp is not None and ramp.layer is not None:
+                layers = (*layers, ramp.layer)
+                live = ramp.challenger if ramp.decides(self._settings.assignment_salt, message.customer_id) else live
             before = self._before(message, live.contact_plan, now)
             if before.answered is not None:
                 return self._again(before.answered, request_hash)
@@ -83,7 +86,7 @@ class Decider:
                 live,
                 decision_id=decision_id(self._settings.assignment_salt, message.request_id),
                 now=now,
-                layers=self._layers,
+                layers=layers,
                 salt=self._settings.assignment_salt,
                 attempt=attempt,
             )
@@ -106,6 +109,8 @@ class Decider:
             seconds = self._clock() - start
             self._metrics.decided(decision, seconds, feature_time)
             self._journal.decided(decision, seconds)
+            if ramp is not None and live is not ramp.challenger:
+                self._live.shadow.offer(decision)
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
 

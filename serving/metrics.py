@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from features.clock import SECOND
 from features.domain import Decision, Stage
+from serving.shadow import Compared
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0)
 _AGES = (60, 600, 3_600, 21_600, 86_400, 172_800, 604_800, 2_592_000)
@@ -55,6 +56,27 @@ class Metrics:
         )
         self._ages = Histogram(
             "segue_feature_age_seconds", "Age of the features decided with", buckets=_AGES, registry=own
+        )
+        self._shadowed = Counter(
+            "segue_shadow",
+            "Decisions made again by the challenger: same, another, failed",
+            ("choice",),
+            registry=own,
+        )
+        self._overlap = Counter(
+            "segue_shadow_overlap", "Chance of choosing alike, added up over those decisions", registry=own
+        )
+        self._shadow_seconds = Histogram(
+            "segue_shadow_seconds",
+            "Time of the challenger's decision, engine alone",
+            buckets=_SECONDS,
+            registry=own,
+        )
+        self._ramp = Gauge(
+            "segue_ramp_share",
+            "Share of customers decided for by the challenger",
+            multiprocess_mode="max",
+            registry=own,
         )
         self._errors = Counter("segue_errors", "Requests refused or failed, by code", ("code",), registry=own)
         self._open = Gauge(
@@ -90,6 +112,18 @@ class Metrics:
 
     def refused(self, code: str) -> None:
         self._errors.labels(code).inc()
+
+    def shadowed(self, compared: Compared | None) -> None:
+        """One decision made again by the challenger; None: it could not."""
+        if compared is None:
+            self._shadowed.labels("failed").inc()
+            return
+        self._shadowed.labels("same" if compared.same else "another").inc()
+        self._overlap.inc(compared.overlap)
+        self._shadow_seconds.observe(compared.seconds)
+
+    def ramp(self, share: float) -> None:
+        self._ramp.set(share)
 
     def store_given_up(self, given_up: bool) -> None:
         self._open.set(float(given_up))

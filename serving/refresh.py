@@ -16,6 +16,8 @@ from serving.breaker import GuardedStore
 from serving.expressions import compile_catalogue
 from serving.journal import Journal
 from serving.metrics import Metrics
+from serving.ramp.live import LiveRamp, LoadedChallenger, load_challenger, ramp_stamp
+from serving.shadow import Shadow
 from serving.strategy import EMPTY_STRATEGY, Strategy
 from training.bundle import Bundle, load_bundle
 from training.explorer import make_explorer, named_explorer
@@ -48,6 +50,10 @@ class Live:
         self._seen: dict[str, object] = {}
         self._compiled = EMPTY_STRATEGY.compiled
         self._bundle: Bundle | None = None
+        #: Whoever would like to decide, while it is tried; None costs a decision nothing.
+        self.ramp: LiveRamp | None = None
+        self.shadow = Shadow(settings.shadow_share)
+        self._ramp: LoadedChallenger | None = None
         self.features: GuardedStore | None = None
         self.strategy: Strategy = EMPTY_STRATEGY
 
@@ -61,12 +67,17 @@ class Live:
             self._when_new("bundle", _stamp(self._settings.bundle_folder, "champion.json"), self._load_bundle),
             self._when_new("catalogue", self._catalogue_stamp(), self._load_catalogue),
         ]
+        ramped = self._when_new("ramp", ramp_stamp(self._settings), self._load_ramp)
         bundle = None if self._bundle is None else self._bundle.bundle_id
         snapshot = latest_snapshot(self._ledger)[0].correcting(bundle)
-        if any(news) or snapshot.number != self.strategy.snapshot.number:
+        changed = any(news) or snapshot.number != self.strategy.snapshot.number
+        if changed:
             self.strategy = Strategy(self._compiled, self._bundle, snapshot, self._explorer).warm()
-            return True
-        return False
+        if self._ramp is None:
+            self.ramp = None
+        elif changed or ramped:
+            self.ramp = self._ramp.live(latest_snapshot(self._ledger)[0])
+        return changed or ramped
 
     def _when_new(self, name: str, stamp: object, load: Callable[[], None]) -> bool:
         if self._seen.get(name, ()) == stamp:
@@ -94,6 +105,10 @@ class Live:
         own = pointer is not None and pointer.policy
         self._explorer = named_explorer(own) if own else make_explorer(self._settings)
         self._bundle = bundle
+
+    def _load_ramp(self) -> None:
+        self._ramp = None  # what cannot be read is tried on nobody
+        self._ramp = load_challenger(self._settings, self._ledger)
 
     def _load_catalogue(self) -> None:
         sources = read_sources(self._settings.catalogue_folder)
@@ -152,12 +167,21 @@ class Watcher:
             try:
                 self._journal.flush()
                 self._live.refresh()
+                self._shadow()
                 features = self._live.features
                 self._metrics.store_given_up(features is not None and not features.probe())
                 self._ledger.tidy()
             except Exception:
                 # The service goes on deciding with what it has; the next round tries again.
                 log.exception("refresh failed")
+
+    def _shadow(self) -> None:
+        """The challenger's choice beside the champion's, for some of the decisions made since the last round."""
+        ramp = self._live.ramp
+        self._metrics.ramp(0.0 if ramp is None or ramp.layer is None else ramp.layer.share)
+        if ramp is not None:
+            for compared in self._live.shadow.work(ramp.challenger):
+                self._metrics.shadowed(compared)
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:

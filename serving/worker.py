@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from features.catalogue import Catalogue, load_catalogue
-from features.clock import HOUR
+from features.clock import HOUR, MINUTE
 from features.errors import CatalogueError, SegueError, StoreUnavailable
 from features.ledger import Ledger
 from features.refresh import note_online, online_positions, push_customers, refresh_features, refreshed_at
 from features.settings import Settings
 from features.store import FeatureStore
+from serving.ramp.control import ramp_round
 from serving.refresh import kept_catalogue
 from training.bundle import champion
 from training.learner import Habits, learn_round
@@ -41,6 +42,7 @@ class Worker:
         self._ledger = ledger
         self._open_features = open_features
         self._features: FeatureStore | None = None
+        self._ramp_due = 0
 
     def work(self, now: int) -> Round:
         """One round of everything."""
@@ -52,7 +54,18 @@ class Worker:
             now,
             Habits(self._settings.forgetting_days, self._settings.late_days),
         )
+        self._look_at_ramp(now)
         return Round(learned.snapshot.number, learned.finished, self._push(now), self._ledger.release_expired(now))
+
+    def _look_at_ramp(self, now: int) -> None:
+        """Once a minute: what it reads grows with the ramp. Looks may be as many as one likes (`ramp.sequential`)."""
+        if now < self._ramp_due:
+            return
+        self._ramp_due = now + MINUTE
+        try:
+            ramp_round(self._settings, self._ledger, now)
+        except SegueError as error:
+            log.error("the ramp stays where it is: %s", error)
 
     def _catalogue(self) -> Catalogue:
         """The home's catalogue; while it is broken, the one that decides meanwhile."""

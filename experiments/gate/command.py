@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from experiments.gate.contender import challenger
 from experiments.gate.page import in_words, row, write_finding
 from experiments.gate.promotion import Finding, find, install
 from experiments.ope.log_ledger import MOST_DECISIONS
@@ -22,6 +21,8 @@ from features.errors import NotFound
 from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
+from serving.contender import challenger
+from serving.ramp.control import start
 from training.evaluate import Verdict
 from training.pointer import read_pointer
 from training.registry import MlflowTracker
@@ -40,6 +41,7 @@ class Asked:
     catalogue: Path | None = None
     decisions: int = MOST_DECISIONS
     dry_run: bool = False
+    ramp: bool = False
 
 
 def promote(home: Path | None, asked: Asked) -> None:
@@ -60,7 +62,9 @@ def promote(home: Path | None, asked: Asked) -> None:
         console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
         if finding.verdict is not Verdict.PASS:
             raise typer.Exit(1)
-        if not asked.dry_run:
+        if asked.ramp and not asked.dry_run and not finding.first:
+            console.print(f"{candidate.bundle}: {start(settings, ledger, candidate, now()).told}", highlight=False)
+        elif not asked.dry_run:
             install(settings, ledger, finding, tracker)
             console.print(f"champion: {candidate.bundle}", highlight=False)
     finally:

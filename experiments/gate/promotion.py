@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from experiments.gate.comparison import Comparison
-from experiments.gate.contender import Contender, reigning
 from experiments.gate.gates import judge
 from experiments.gate.redecide import Question, compare
 from experiments.gate.result import GateResult, Limits, overall
 from experiments.ope.log_ledger import MOST_DECISIONS
 from experiments.ope.reward_model import cross_fitted
-from features.catalogue import read_sources
 from features.errors import NoData
 from features.ledger import Ledger
 from features.settings import Settings
+from serving.contender import Contender, crown, reigning
 from serving.replay import Archive
 from training.bundle import Bundle, champion, load_bundle
 from training.evaluate import Verdict
-from training.explorer import make_explorer
-from training.release import objection, promote
+from training.release import objection
 from training.report import Tracker
 
 Progress = Callable[[str], Callable[[float], None]]
@@ -107,25 +104,6 @@ def learned_until(bundle: Bundle) -> int:
 
 
 def install(settings: Settings, ledger: Ledger, finding: Finding, tracker: Tracker) -> None:
-    """Makes the candidate what decides: catalogue first, the pointer last. Only what passed is installed.
-
-    A home's own policy is left to its settings; another goes into the pointer.
-    """
+    """Makes the candidate what decides. Only what passed is installed."""
     assert finding.verdict is Verdict.PASS
-    now = reigning(settings, ledger)
-    if finding.candidate.catalogue != now.catalogue:
-        write_sources(settings.catalogue_folder, ledger.catalogue_files(finding.candidate.catalogue) or {})
-    own = make_explorer(settings).name
-    policy = None if finding.candidate.policy == own else finding.candidate.policy
-    promote(settings.bundle_folder, finding.candidate.bundle, tracker, policy)
-
-
-def write_sources(folder: Path, files: dict[str, str]) -> None:
-    """Replaces the files of a catalogue, each in one step, those that are no longer part of it last."""
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        unfinished = folder / f".{name}.new"
-        unfinished.write_text(text)
-        unfinished.rename(folder / name)
-    for name in read_sources(folder).keys() - files.keys():
-        (folder / name).unlink()
+    crown(settings, ledger, finding.candidate, tracker)

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from experiments.gate.comparison import Comparison, segments_of
-from experiments.gate.contender import Contender
 from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.log_ledger import MOST_DECISIONS, ledger_log
 from experiments.ope.target import Distribution
@@ -23,7 +22,9 @@ from features.domain import DO_NOTHING, Candidates, Decision
 from features.errors import NoData
 from features.ledger import Ledger, read_arrow
 from features.rewards import UNIT
+from serving.contender import Contender
 from serving.replay import BLOCK, Archive, asked, make_again
+from serving.shadow import shares_of
 
 #: Decisions timed, spread over the log.
 TIMED = 400
@@ -150,14 +151,6 @@ def _made_by(contender: Contender, record: Mapping[str, Any]) -> bool:
 
 def _recorded(record: Mapping[str, Any]) -> Shares:
     return shares_of(msgspec.convert(record["candidates"], Candidates))
-
-
-def shares_of(candidates: Candidates | None) -> dict[str, float]:
-    """Arm -> probability of being drawn first; doing nothing where there was nothing to choose from."""
-    if candidates is None:
-        return {DO_NOTHING.key: 1.0}
-    arms = (arm for arm, removed in zip(candidates.arms, candidates.removed, strict=True) if removed < 0)
-    return {arm: float(p or 0.0) for arm, p in zip(arms, candidates.column("probability"), strict=True)}
 
 
 def _p_accept(candidates: Candidates | None, drawn: str) -> float:

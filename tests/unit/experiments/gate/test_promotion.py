@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from experiments.cli import commands
 from experiments.gate.command import keep
-from experiments.gate.contender import Contender, challenger, reigning
 from experiments.gate.promotion import Finding, find, install, learned_until
 from experiments.gate.redecide import Question, compare
 from features.clock import DAY, SECOND
@@ -26,6 +25,7 @@ from features.ledger import Ledger, open_ledger
 from features.settings import Settings
 from features.store import open_feature_store
 from serving.assignment import holdout_layer
+from serving.contender import Contender, challenger, reigning
 from serving.decider import Decider
 from serving.journal import Journal
 from serving.metrics import Metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from features.settings import Settings
 from serving.expressions import compile_catalogue
 from training.bundle import bundle_ids, load_bundle
 from training.explorer import make_explorer, named_explorer
-from training.pointer import read_pointer
+from training.pointer import Pointer, read_pointer
+from training.release import promote
+from training.report import Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,28 @@ def kept(ledger: Ledger, folder: Path) -> Catalogue:
     catalogue = parse_catalogue(sources)
     ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
     return catalogue
+
+
+def pointer_of(settings: Settings, contender: Contender, *, catalogue: bool) -> Pointer:
+    """The pointer that names it; `policy` only where it is not the home's own, `catalogue` only where asked for."""
+    assert contender.bundle is not None
+    policy = None if contender.policy == make_explorer(settings).name else contender.policy
+    return Pointer(contender.bundle, policy, contender.catalogue if catalogue else None)
+
+
+def crown(settings: Settings, ledger: Ledger, contender: Contender, tracker: Tracker) -> None:
+    """Makes it what decides: the files of its catalogue first, the pointer last."""
+    if contender.catalogue != reigning(settings, ledger).catalogue:
+        write_sources(settings.catalogue_folder, ledger.catalogue_files(contender.catalogue) or {})
+    promote(settings.bundle_folder, contender.bundle, tracker, pointer_of(settings, contender, catalogue=False).policy)
+
+
+def write_sources(folder: Path, files: Mapping[str, str]) -> None:
+    """Replaces the files of a catalogue, each in one step, those that are no longer part of it last."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        unfinished = folder / f".{name}.new"
+        unfinished.write_text(text)
+        unfinished.rename(folder / name)
+    for name in read_sources(folder).keys() - files.keys():
+        (folder / name).unlink()

@@ -1,0 +1,1 @@
+"""A challenger is tried on live customers: in the shadow first, then on a share that grows while it does no harm."""

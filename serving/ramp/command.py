@@ -1,0 +1,58 @@
+"""The command `segue ramp`: start, status, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.cli import Home
+
+
+def commands(app: typer.Typer) -> None:
+    """Registers `segue ramp` on `app`."""
+    ramp = typer.Typer(help="Try a challenger on live customers, a growing share of them.", no_args_is_help=True)
+    ramp.command()(start)
+    ramp.command()(status)
+    ramp.command()(stop)
+    app.add_typer(ramp, name="ramp")
+
+
+def start(
+    bundle_id: Annotated[str | None, typer.Argument(help="A bundle; the newest when left out.")] = None,
+    home: Home = None,
+    policy: Annotated[str | None, typer.Option(help="Another policy with it, such as thompson.")] = None,
+    catalogue: Annotated[Path | None, typer.Option(help="Another catalogue with it: a folder of TOML files.")] = None,
+) -> None:
+    """Put a challenger in the shadow; `segue work` then takes it further, or back."""
+    from features.clock import now
+    from features.ledger import open_ledger
+    from features.settings import load_settings
+    from serving.contender import challenger
+    from serving.ramp.control import start as begin
+
+    settings = load_settings(home)
+    ledger = open_ledger(settings.ledger)
+    try:
+        contender = challenger(settings, ledger, bundle_id, policy, catalogue)
+        ramp = begin(settings, ledger, contender, now())
+    finally:
+        ledger.close()
+    typer.echo(f"{contender.bundle}: {ramp.told}; `segue ramp status` tells how it goes")
+
+
+def status(home: Home = None) -> None:
+    """How far the challenger has come, how it compares, and what is still to be shown."""
+    from serving.ramp.status import print_status
+
+    print_status(home)
+
+
+def stop(home: Home = None) -> None:
+    """End the ramp now: the champion decides for everybody again."""
+    from features.settings import load_settings
+    from serving.ramp.control import stop as end
+
+    ramp = end(load_settings(home), "stopped by hand")
+    typer.echo("no ramp" if ramp is None else f"{ramp.name}: {ramp.stage}, {ramp.told}")

@@ -1,0 +1,180 @@
+"""A challenger on live customers: in the shadow, on a share of them, back again, and on the throne."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from features.clock import DAY, SECOND
+from features.domain import DO_NOTHING, Outcome
+from serving.contender import challenger, reigning
+from serving.metrics import Metrics
+from serving.ramp.control import challenged, ramp_round, start, stop
+from serving.ramp.state import CHALLENGER, RAMP, Ramp, Stage, Step, read_ramp, write_ramp
+from serving.ramp.status import report
+from serving.replay import SAME, replay
+from serving.schema import DecideRequest
+from tests.unit.serving.conftest import SHOP_NOW
+from training.learner import learn_round
+
+Deciding = Callable[..., Any]
+
+
+def ask(world: Any, name: str, now: int, count: int = 400) -> list[dict[str, Any]]:
+    """A decision for everybody, as it was recorded."""
+    decider = world.decider()
+    ids = []
+    for n, customer in enumerate(world.ledger.customer_ids(count)):
+        body = decider.decide(DecideRequest(f"{name}-{n}", customer), now + n * SECOND).body
+        ids.append(json.loads(body)["decision_id"])
+    return [json.loads(world.ledger.decision(one).record) for one in ids]
+
+
+def open_shop(deciding: Deciding, **given: Any) -> Any:
+    return deciding(deadline_seconds=30.0, shadow_share=1.0, **given)
+
+
+def begin(world: Any, policy: str = "uniform") -> Ramp:
+    contender = challenger(world.settings, world.ledger, None, policy, None)
+    ramp = start(world.settings, world.ledger, contender, SHOP_NOW)
+    assert world.live.refresh()
+    return ramp
+
+
+def go(world: Any, share: float) -> None:
+    """Puts the ramp at this share, as if the steps before had passed."""
+    ramp = read_ramp(world.settings.home)
+    assert ramp is not None
+    write_ramp(world.settings.home, Ramp(ramp.name, Stage.RAMPING, (*ramp.steps, Step(share, SHOP_NOW)), "by hand"))
+    world.live.refresh()
+
+
+def test_without_a_ramp_nothing_is_tried_and_nothing_waits(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    assert world.live.ramp is None
+    (made, *_) = ask(world, "plain", SHOP_NOW, 3)
+    assert set(made["variants"]) == {"holdout"}
+    assert not list(world.live.shadow.work(world.live.strategy))
+
+
+def test_in_the_shadow_the_champion_decides_and_the_challenger_is_asked_afterwards(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    begin(world)
+    made = ask(world, "shadow", SHOP_NOW, 20)
+    assert {m["versions"]["policy"] for m in made} == {"epsilon-greedy-0.1/0"}
+    assert all(set(m["variants"]) == {"holdout"} for m in made)
+    metrics = Metrics()
+    compared = list(world.live.shadow.work(world.live.ramp.challenger))
+    assert len(compared) == sum(m["candidates"] is not None for m in made)
+    for one in compared:
+        metrics.shadowed(one)
+        assert one is not None
+        assert 0.0 < one.overlap < 1.0
+    told = metrics.text().decode()
+    assert "segue_shadow_total{" in told
+    assert "segue_ramp_share" in told
+    # The champion in its own shadow would always choose alike.
+    ask(world, "again", SHOP_NOW + DAY, 5)
+    for one in world.live.shadow.work(world.live.strategy):
+        assert one is not None
+        assert (one.overlap, one.same) == (pytest.approx(1.0), True)
+
+
+def test_a_share_of_customers_is_decided_for_by_the_challenger_and_replays(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    ramp = begin(world)
+    go(world, 0.5)
+    made = ask(world, "half", SHOP_NOW)
+    for one in made:
+        policy = one["versions"]["policy"].split("/")[0]
+        assert policy == {"challenger": "uniform", "champion": "epsilon-greedy-0.1"}[one["variants"][ramp.name]]
+    tried = sum(m["variants"][ramp.name] == "challenger" for m in made)
+    assert 150 < tried < 250
+    again = ask(world, "once-more", SHOP_NOW + DAY)
+    assert [m["variants"] for m in again] == [m["variants"] for m in made]
+    assert {v.kind for v in replay(world.ledger, world.settings.bundle_folder)} == {SAME}
+
+
+def tell(world: Any, made: list[dict[str, Any]], ramp: Ramp, kinds: dict[str, str], name: str) -> None:
+    """Whoever was contacted answers by the group they are in."""
+    outcomes = []
+    for n, one in enumerate(made):
+        arm = one["items"][0]["arm"]["action"]
+        kind = kinds.get(one["variants"].get(ramp.name, "champion"))
+        if arm != DO_NOTHING.action and kind:
+            outcomes.append(
+                Outcome(f"{name}-{n}", one["decision_id"], one["customer_id"], arm, kind, one["decided_at"] + SECOND)
+            )
+    world.ledger.append_outcomes(outcomes, SHOP_NOW + DAY)
+    learn_round(world.ledger, world.live.strategy.catalogue, world.live.strategy.bundle_id, SHOP_NOW + 2 * DAY)
+
+
+def test_a_challenger_that_makes_people_opt_out_is_turned_back_and_nobody_is_tried_on(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    ramp = begin(world)
+    go(world, 0.5)
+    tell(world, ask(world, "r", SHOP_NOW), ramp, {"challenger": "opted_out", "champion": "accepted"}, "o")
+    after = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY)
+    assert after is not None
+    assert after.stage is Stage.ROLLED_BACK
+    assert "opt-outs worse" in after.told
+    assert not (world.settings.bundle_folder / CHALLENGER).exists()
+    world.live.refresh()
+    assert world.live.ramp is None
+    assert {m["versions"]["policy"].split("/")[0] for m in ask(world, "after", SHOP_NOW + 2 * DAY, 20)} == {
+        "epsilon-greedy-0.1"
+    }
+    assert ramp_round(world.settings, world.ledger, SHOP_NOW + 9 * DAY) is None
+
+
+def test_a_shadow_that_does_well_goes_on_to_one_percent(deciding: Deciding) -> None:
+    world = open_shop(deciding, gate_latency_ratio=100.0)
+    begin(world, "thompson")
+    ask(world, "s", SHOP_NOW, 150)
+    early = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY // 2)
+    assert early is not None
+    assert early.stage is Stage.SHADOW
+    after = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY)
+    assert after is not None
+    assert (after.stage, after.share) == (Stage.RAMPING, 0.01)
+    assert "agreed with the champion in " in after.told
+    world.live.refresh()
+    assert world.live.ramp.layer.share == 0.01
+
+
+def test_the_last_step_makes_the_challenger_the_champion(deciding: Deciding) -> None:
+    # As much risk as one likes: whatever is not shown to be worse may go on.
+    world = open_shop(deciding, ramp_risk=1.0, gate_harm_margin=1.0)
+    ramp = begin(world)
+    go(world, 0.5)
+    # Uniform draws respond to everything, the champion's customers to nothing.
+    tell(world, ask(world, "r", SHOP_NOW), ramp, {"challenger": "accepted"}, "o")
+    contender = challenged(world.settings)
+    assert contender is not None
+    told = [str(part) for part in report(world.settings, world.ledger, read_ramp(world.settings.home), SHOP_NOW + DAY)]
+    assert any("the next step, 100%" in part for part in told)
+    after = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY)
+    assert after is not None
+    assert after.stage is Stage.FINISHED, after.told
+    assert reigning(world.settings, world.ledger) == contender
+    world.live.refresh()
+    assert world.live.ramp is None
+    assert world.live.strategy.policy.name == "uniform"
+
+
+def test_a_ramp_is_stopped_by_hand_even_when_its_file_is_damaged(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    begin(world)
+    stopped = stop(world.settings, "stopped by hand")
+    assert stopped is not None
+    assert stopped.stage is Stage.ROLLED_BACK
+    begin(world)
+    (world.settings.home / RAMP).write_text("{")
+    world.live.refresh()
+    assert world.live.ramp is None
+    assert stop(world.settings, "x") is None
+    assert read_ramp(world.settings.home) is None
+    assert challenged(world.settings) is None
