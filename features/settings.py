@@ -87,6 +87,8 @@ class Settings:
     horizon_days: int = 0
     #: How long the learner and the refresher sleep between rounds.
     poll_seconds: float = 1.0
+    #: How often at most the policy is learned anew: every snapshot is kept for replay, some 35 kB for 80 arms.
+    learn_seconds: float = 10.0
     seed: int = 20_260_101
 
     @property
@@ -161,6 +163,7 @@ _RANGES = {
     "forgetting_days": (0.0, 36_500.0),
     "late_days": (0.0, 36_500.0),
     "poll_seconds": (0.01, 3_600.0),
+    "learn_seconds": (0.0, 86_400.0),
     "shadow_share": (0.0, 1.0),
     "ramp_step_hours": (0.0, 8_760.0),
     "ramp_risk": (0.0001, 1.0),

@@ -84,7 +84,7 @@ def work(
     from features.ledger import open_ledger
     from features.settings import load_settings
     from serving.sole_worker import sole_worker
-    from serving.wiring import features_opener
+    from serving.wiring import calm_garbage, end_calm, features_opener
     from serving.worker import Worker, work_forever
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -94,10 +94,12 @@ def work(
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stop.set())
     worker = Worker(settings, ledger, features_opener(settings))
+    calm_garbage()
     try:
         with sole_worker(ledger, clock.now, stop.wait, stop.set):
             work_forever(worker, clock.now, lambda: once or stop.wait(settings.poll_seconds))
     finally:
+        end_calm()
         ledger.close()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from features.catalogue import Catalogue, load_catalogue
-from features.clock import HOUR, MINUTE
+from features.clock import HOUR, MINUTE, SECOND
 from features.errors import CatalogueError, SegueError, StoreUnavailable
 from features.ledger import Ledger
 from features.refresh import note_online, online_positions, push_customers, refresh_features, refreshed_at
@@ -16,7 +16,7 @@ from features.store import FeatureStore
 from serving.ramp.control import ramp_round
 from serving.refresh import kept_catalogue
 from training.bundle import champion
-from training.learner import Habits, learn_round
+from training.learner import Habits, Learned, learn_round
 
 log = logging.getLogger("segue.worker")
 
@@ -42,20 +42,30 @@ class Worker:
         self._ledger = ledger
         self._open_features = open_features
         self._features: FeatureStore | None = None
+        self._learn_due = 0
+        self._snapshot = 0
         self._ramp_due = 0
 
     def work(self, now: int) -> Round:
         """One round of everything."""
+        finished = 0
+        if now >= self._learn_due:
+            learned = self._learn(now)
+            self._learn_due = now + round(self._settings.learn_seconds * SECOND)
+            finished, self._snapshot = learned.finished, learned.snapshot.number
+        self._look_at_ramp(now)
+        released = self._ledger.release_expired(now)
+        return Round(self._snapshot, finished, self._push(now), released)
+
+    def _learn(self, now: int) -> Learned:
         folder = champion(self._settings.bundle_folder)
-        learned = learn_round(
+        return learn_round(
             self._ledger,
             self._catalogue(),
             None if folder is None else folder.name,
             now,
             Habits(self._settings.forgetting_days, self._settings.late_days),
         )
-        self._look_at_ramp(now)
-        return Round(learned.snapshot.number, learned.finished, self._push(now), self._ledger.release_expired(now))
 
     def _look_at_ramp(self, now: int) -> None:
         """Once a minute: what it reads grows with the ramp. Looks may be as many as one likes (`ramp.sequential`)."""

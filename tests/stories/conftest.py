@@ -22,7 +22,13 @@ from experiments.processes import Child, Children, choose_port, wait_until_ready
 
 HERE = Path(__file__).resolve().parent
 #: No story is about the holdout or about a slow machine.
-SETTINGS: dict[str, Any] = {"holdout_share": 0.0, "deadline_seconds": 60.0, "poll_seconds": 0.5, "decision_log": False}
+SETTINGS: dict[str, Any] = {
+    "holdout_share": 0.0,
+    "deadline_seconds": 60.0,
+    "poll_seconds": 0.5,
+    "learn_seconds": 0.5,
+    "decision_log": False,
+}
 
 
 @dataclass(frozen=True, slots=True)

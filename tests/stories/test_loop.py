@@ -81,7 +81,13 @@ def segue(*arguments: str, home: Path) -> str:
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "SEGUE_HOLDOUT_SHARE": "0.0", "SEGUE_POLL_SECONDS": "0.2", "SEGUE_DEADLINE_SECONDS": "60"},
+        env={
+            **os.environ,
+            "SEGUE_HOLDOUT_SHARE": "0.0",
+            "SEGUE_POLL_SECONDS": "0.2",
+            "SEGUE_LEARN_SECONDS": "0.2",
+            "SEGUE_DEADLINE_SECONDS": "60",
+        },
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -145,7 +151,14 @@ def running(home: Path) -> Iterator[httpx.Client]:
     """The service and the worker, as processes of their own."""
     port = choose_port("127.0.0.1", 0, insist=False)
     segue_command = [sys.executable, "-m", "features.cli"]
-    os.environ.update({"SEGUE_HOLDOUT_SHARE": "0.0", "SEGUE_POLL_SECONDS": "0.2", "SEGUE_DEADLINE_SECONDS": "60"})
+    os.environ.update(
+        {
+            "SEGUE_HOLDOUT_SHARE": "0.0",
+            "SEGUE_POLL_SECONDS": "0.2",
+            "SEGUE_LEARN_SECONDS": "0.2",
+            "SEGUE_DEADLINE_SECONDS": "60",
+        }
+    )
     with Children(home / "logs") as children:
         service = children.start("service", [*segue_command, "serve", "--home", str(home), "--port", str(port)])
         children.start("worker", [*segue_command, "work", "--home", str(home)])
