@@ -1,8 +1,8 @@
 """Every recorded request decided again, in the order they came, on a history that the new decisions make themselves.
 
-Request, features, consents given and the moment are the record's, and draws have the record's keys: what the change
-does not touch comes out as it was. Contacts made, answers to them and opt-outs are the simulation's own
-(`experiments.change.timeline`).
+Request, consents given, features and the moment are the record's, and draws have the record's keys: what the change
+does not touch comes out as it was. Contacts made, answers to them, opt-outs, and the features that count them are the
+simulation's own (`experiments.change.timeline`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,13 @@ class Step:
     #: What the new one was made from, and all of it; None where it could not be made again.
     knowledge: Knowledge | None = None
     decision: Decision | None = None
+
+    @property
+    def same_bundle(self) -> bool:
+        """Whether both were scored by the same models."""
+        return (
+            self.decision is None or self.decision.versions.bundle == (self.recorded.record or {})["versions"]["bundle"]
+        )
 
 
 class Simulation:
@@ -93,8 +100,7 @@ class Simulation:
         old, strategy, priced = self._alternative.strategies(record)
         request, inputs = asked(record)
         plans = (strategy.contact_plan, old.contact_plan)
-        known = self._timeline.knowledge(recorded, inputs.knowledge, *plans)
-        known = replace(known, features=record["features"])
+        known = self._timeline.knowledge(recorded, replace(inputs.knowledge, features=record["features"]), *plans)
         considered = consider(request, known, strategy, now=recorded.decided_at, layers=inputs.layers, salt=inputs.salt)
         p_model = strategy.p_model(known.features, considered.asked)
         key: dict[str, Any] = {"decision_id": record["decision_id"], "attempt": record["attempt"]}

@@ -46,8 +46,8 @@ class History:
     """Everything that sets a customer's simulated past apart from the recorded one."""
 
     contacts: list[Contact] = field(default_factory=list)
-    #: (decision id, rank) of recorded contacts that never were -> when they were decided.
-    undone: dict[tuple[str, int], int] = field(default_factory=dict)
+    #: (decision id, rank) -> recorded contacts that never were.
+    undone: dict[tuple[str, int], Contact] = field(default_factory=dict)
     #: Channel -> what had been consented to before an opt-out that never was.
     restored: dict[str, dict[str, str]] = field(default_factory=dict)
     #: Channel -> when the customer opted out of it, in answer to what only the simulation sent.
@@ -70,17 +70,17 @@ class History:
         self.contacts.append(contact)
         self.differs = self.differs or not contact.as_recorded
 
-    def undo(self, slot: tuple[str, int], decided_at: int) -> None:
+    def undo(self, contact: Contact) -> None:
         """The recorded contact never was."""
-        self.undone[slot] = decided_at
+        self.undone[contact.slot.decision_id, contact.slot.rank] = contact
         self.differs = True
 
     def forget(self, before: int) -> None:
         """Drops what no limit, old or new, looks back to any more."""
         if self.contacts and self.contacts[0].slot.reserved_at < before:
             self.contacts = [one for one in self.contacts if one.slot.reserved_at >= before]
-        if self.undone and min(self.undone.values()) < before:
-            self.undone = {slot: at for slot, at in self.undone.items() if at >= before}
+        if self.undone and next(iter(self.undone.values())).slot.reserved_at < before:
+            self.undone = {key: one for key, one in self.undone.items() if one.slot.reserved_at >= before}
 
     def _kept(self, recorded: Sequence[Part]) -> list[Part]:
         return [one for one in recorded if (one.decision_id, one.rank) not in self.undone]

@@ -146,7 +146,8 @@ def caveats(found: Finding) -> list[str]:
         "Contacts, their answers and opt-outs are those of the simulated history. Whether a contact that nobody made "
         "succeeds is drawn by the model; what else comes of it is copied from recorded contacts by the same arm or on "
         "the same channel.",
-        "Features are as recorded: those that count contacts, and rules that read them, do not see simulated ones.",
+        "Features that count contacts and answers are moved to the simulated history; all others are as recorded: "
+        "what customers would have done otherwise besides answering is not simulated.",
         "A success is worth what the catalogue of the recorded decision said, in both columns; only for actions it "
         "did not have, what the new one says. Each column pays its own contact costs. Of a slate the first place is "
         "valued.",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from experiments.change.answers import Answers
+from experiments.change.counters import moved
 from experiments.change.history import Contact, History, keys_of
-from experiments.change.recorded import Became, Recorded, Told
+from experiments.change.recorded import Recorded, Told
 from features.catalogue import Catalogue
 from features.clock import DAY
 from features.domain import DO_NOTHING, ActionClass, Arm, Decision, Item, OutcomeKind
@@ -15,8 +17,8 @@ from features.ledger import ContactSlot, Heard
 from serving.contact_policy import ContactPlan
 from serving.request import Knowledge
 
-#: An outcome may be told so long after its contact, and limits count it from then.
-LATE = 45 * DAY
+#: An outcome may be told so long after its contact, and limits count it from then; features look back so far.
+LATE = 90 * DAY
 _FAILED, _OPTED_OUT = str(OutcomeKind.FAILED), str(OutcomeKind.OPTED_OUT)
 
 
@@ -41,7 +43,8 @@ class Timeline:
         history = self._history(recorded)
         reaches = (plan.contacts_back, plan.heard_back, old.contacts_back, old.heard_back)
         history.forget(recorded.decided_at - max(reach or 0 for reach in reaches) - LATE)
-        return history.knowledge(known, plan, old, recorded.decided_at)
+        found = history.knowledge(known, plan, old, recorded.decided_at)
+        return replace(found, features=moved(known.features, history, recorded.decided_at))
 
     def keep(self, recorded: Recorded) -> None:
         """Takes the contacts of a decision that could not be made again: what happened, happened."""
@@ -57,7 +60,7 @@ class Timeline:
                 self._happened(history, recorded, rank, item)
                 del made[rank]
             else:
-                _undo(history, recorded, rank, Arm(**item["arm"]))
+                self._undo(history, recorded, rank, item)
         for one in made.values():
             if one.arm != DO_NOTHING:
                 self._imagine(history, decision, one)
@@ -67,14 +70,29 @@ class Timeline:
         return found or self._histories.setdefault(recorded.customer_id, History())
 
     def _happened(self, history: History, recorded: Recorded, rank: int, item: Mapping[str, Any]) -> None:
+        contact = self._recorded(recorded, rank, item)
+        if contact is not None:
+            history.add(contact)
+            if _opted_out(contact):
+                history.restored.pop(contact.slot.arm.channel, None)
+
+    def _undo(self, history: History, recorded: Recorded, rank: int, item: Mapping[str, Any]) -> None:
+        """The recorded contact never was, nor an opt-out it provoked."""
+        contact = self._recorded(recorded, rank, item)
+        if contact is not None:
+            history.undo(contact)
+            if _opted_out(contact):
+                channel, consents = contact.slot.arm.channel, _consents(recorded)
+                before = {key: consents[key] for key in keys_of(consents, channel)}
+                history.restored.setdefault(channel, before)
+
+    def _recorded(self, recorded: Recorded, rank: int, item: Mapping[str, Any]) -> Contact | None:
         arm, became = Arm(**item["arm"]), recorded.became.get(rank)
         if arm == DO_NOTHING or became is None:
-            return
+            return None
         place = (recorded.decision_id, rank, became.shown_at)
         slot = self._slot(arm, item["action_group"], recorded.decided_at, item["expires_at"], place)
-        history.add(_contact(slot, became.told, as_recorded=True))
-        if _opted_out(became):
-            history.restored.pop(arm.channel, None)
+        return _contact(slot, became.told, as_recorded=True)
 
     def _imagine(self, history: History, decision: Decision, item: Item) -> None:
         """A contact that nobody made, with the answer a customer might have given."""
@@ -109,20 +127,8 @@ def _contact(slot: ContactSlot, told: Iterable[Told], *, as_recorded: bool) -> C
     return Contact(slot, as_recorded, min(made, default=None), min(lost, default=None), heard)
 
 
-def _undo(history: History, recorded: Recorded, rank: int, arm: Arm) -> None:
-    """The recorded contact never was, nor an opt-out it provoked."""
-    became = recorded.became.get(rank)
-    if arm == DO_NOTHING or became is None:
-        return
-    history.undo((recorded.decision_id, rank), recorded.decided_at)
-    if _opted_out(became):
-        consents = _consents(recorded)
-        before = {key: consents[key] for key in keys_of(consents, arm.channel)}
-        history.restored.setdefault(arm.channel, before)
-
-
-def _opted_out(became: Became) -> bool:
-    return any(told.kind == _OPTED_OUT for told in became.told)
+def _opted_out(contact: Contact) -> bool:
+    return any(heard.kind == _OPTED_OUT for _, heard in contact.heard)
 
 
 def _items(recorded: Recorded) -> dict[int, Mapping[str, Any]]:

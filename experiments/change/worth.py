@@ -80,14 +80,17 @@ class Earnings:
         shares, shares_then = step.new.probability, step.then.probability
         place, place_then = _places(step.new.survivors), _places(step.then.survivors)
         chosen = float(shares[place[drawn]]) if drawn in place else 0.0
+        seen = float(earned_then[place_then[drawn]]) if drawn in place_then else 0.0
         impossible = [n for arm, n in place.items() if arm not in place_then or shares_then[place_then[arm]] <= 0.0]
         row = (
             float(shares @ (earned - cost)),
             float(shares_then @ (earned_then - cost_then)),
             chosen,
             chosen / probability,
-            float(earned[place[drawn]]) if drawn in place else 0.0,
-            float(earned_then[place_then[drawn]]) if drawn in place_then else 0.0,
+            # How wrong the model was shows where the reward was earned: on the features of then, not those of the
+            # simulated history. Only another bundle has to be asked there.
+            seen if step.same_bundle else float(earned[place[drawn]]) if drawn in place else 0.0,
+            seen,
             0.0 if first is None else first.reward,
             float(shares[impossible].sum()),
         )
