@@ -223,6 +223,21 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Apprenticeship:
+    """What Segue would have done where an incumbent's choice was the answer: arms by key.
+
+    `own_probability` is that of Segue's draw, `incumbent_probability` what Segue gave the incumbent's arm; `agreed`,
+    whether that is the arm Segue would have drawn most often.
+    """
+
+    incumbent: str
+    own: str
+    own_probability: float
+    incumbent_probability: float
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Versions:
     """What decided: ids of the bundle (None without a model), the policy snapshot, and the catalogue."""
 
@@ -256,6 +271,8 @@ class Decision:
     attempt: int = 1
     #: When to ask again: the earliest moment at which an arm opens, where limits and quiet hours held back everything.
     defer_until: int | None = None
+    #: Where the answer is an incumbent's choice: what Segue would have done.
+    apprentice: Apprenticeship | None = None
     #: What else it was made from, as `serving.request.Inputs`, so that it can be made again; None when made elsewhere.
     inputs: object = None
 

@@ -77,6 +77,10 @@ class Settings:
     gate_calibration_error: float = 0.25
     #: Most that a decision may take, in times of the champion's.
     gate_latency_ratio: float = 1.5
+    #: Whether a request's `incumbent` is the answer, and Segue's own choice only written down beside it.
+    apprentice: bool = False
+    #: From this share of agreement with the incumbent on, the switch is offered.
+    apprentice_threshold: float = 0.8
     #: Share of decisions a challenger decides too, beside the answers, while it is tried.
     shadow_share: float = 0.1
     #: How long each step of a ramp lasts at least.
@@ -164,6 +168,7 @@ _RANGES = {
     "late_days": (0.0, 36_500.0),
     "poll_seconds": (0.01, 3_600.0),
     "learn_seconds": (0.0, 86_400.0),
+    "apprentice_threshold": (0.0, 1.0),
     "shadow_share": (0.0, 1.0),
     "ramp_step_hours": (0.0, 8_760.0),
     "ramp_risk": (0.0001, 1.0),

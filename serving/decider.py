@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from features.clock import DAY
-from features.domain import Decision
+from features.domain import Arm, Decision
 from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
 from features.ledger import BeforeDecision, Ledger, StoredAnswer
 from features.online import FeatureRow
@@ -81,7 +81,7 @@ class Decider:
                 return self._again(before.answered, request_hash)
             knowledge, feature_time = self._know(before, now, start)
             decision = decide(
-                _request(message),
+                _request(message, self._settings.apprentice),
                 knowledge,
                 live,
                 decision_id=decision_id(self._settings.assignment_salt, message.request_id),
@@ -179,7 +179,8 @@ def decision_id(salt: str, request_id: str) -> str:
     return "d-" + hashlib.sha256(f"{salt}|decision|{request_id}".encode()).hexdigest()[:30]
 
 
-def _request(message: DecideRequest) -> Request:
+def _request(message: DecideRequest, apprentice: bool) -> Request:
+    told = message.incumbent if apprentice else None
     return Request(
         message.request_id,
         message.customer_id,
@@ -188,6 +189,7 @@ def _request(message: DecideRequest) -> Request:
         message.limit,
         message.intent,
         message.context,
+        None if told is None else Arm(told.action, told.channel),
     )
 
 

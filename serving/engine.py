@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from features.clock import DAY, HOUR
-from features.domain import DO_NOTHING, Candidates, Decision, Item, Removal, Scalar, Versions
+from features.domain import DO_NOTHING, Apprenticeship, Candidates, Decision, Item, Removal, Scalar, Versions
 from features.rewards import reward_rule
+from serving.apprentice import follow
 from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
@@ -103,10 +104,10 @@ def conclude(
     fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
-    held_until = None
+    held_until, apprentice = None, None
     if considered.scope is not None and considered.found is not None:
         key = (decision_id, strategy.policy_version, attempt)
-        candidates, items = _choose(considered, considered.found, p_model, strategy, key)
+        candidates, items, apprentice, reason = _choose(considered, considered.found, p_model, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(considered.rows) == 1:
             reason = _nothing_left(request.channels, strategy)
@@ -130,6 +131,7 @@ def conclude(
         intent=request.intent,
         attempt=attempt,
         defer_until=held_until,
+        apprentice=apprentice,
         inputs=considered.inputs,
     )
 
@@ -156,7 +158,7 @@ def _nothing_left(channels: tuple[str, ...] | None, strategy: Strategy) -> str:
 
 def _choose(
     considered: Considered, found: Funnel, p_model: np.ndarray, strategy: Strategy, key: tuple[object, ...]
-) -> tuple[Candidates, tuple[Item, ...]]:
+) -> tuple[Candidates, tuple[Item, ...], Apprenticeship | None, str | None]:
     rows, now, limit = considered.rows, considered.now, considered.request.limit
     assert considered.scope is not None
     covariates = strategy.covariates(considered.knowledge.features)
@@ -166,9 +168,14 @@ def _choose(
     numbers, room = strategy.action_numbers[rows], _room(found, rows) if limit > 1 else None
     survivors = Survivors(scores.priority, scores.deviation, numbers, nothing, caps, room)
     draws, shares = draw_slate(strategy.policy, survivors, limit, key)
+    apprentice, reason, incumbent = None, None, considered.request.incumbent
+    if incumbent is not None:
+        arms = [strategy.arms[row] for row in rows]
+        draw, shares, apprentice, reason = follow(incumbent, arms, nothing, draws[0], shares)
+        draws = [draw]
     given = (scores, strategy, now, covariates)
     items = tuple(_item(rank, one, int(rows[one.index]), *given) for rank, one in enumerate(draws, 1))
-    return _candidates(strategy, found.removals, scores, shares), items
+    return _candidates(strategy, found.removals, scores, shares), items, apprentice, reason
 
 
 def _room(found: Funnel, rows: np.ndarray) -> Callable[[Sequence[int]], np.ndarray]:

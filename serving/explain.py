@@ -115,10 +115,21 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
 
 def headline(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """What was chosen and why, before anything is said of other arms."""
-    lines = [_choice(record, record["items"][0]), *_unknown_channels(record, candidates)]
+    lines = [_choice(record, record["items"][0]), *_apprentice(record), *_unknown_channels(record, candidates)]
     if record["fallback_reason"]:
         lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     return lines
+
+
+def _apprentice(record: dict[str, Any]) -> list[str]:
+    """Where the answer was an incumbent's choice, what Segue would have done."""
+    told = record.get("apprentice")
+    if told is None:
+        return []
+    return [
+        f"It was the incumbent's choice, {told['incumbent']}; Segue would have drawn {told['own']} (probability "
+        f"{told['own_probability']:.4g}), and the incumbent's with probability {told['incumbent_probability']:.4g}."
+    ]
 
 
 def _unknown_channels(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
@@ -134,6 +145,7 @@ def _unknown_channels(record: dict[str, Any], candidates: list[dict[str, Any]]) 
 
 def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
     reasons = {
+        "incumbent_not_allowed": "The incumbent's choice was not allowed for this customer now, so nothing was done.",
         "holdout": "This customer is in the holdout, which gets no actions so that the programme can be measured.",
         "unknown_customer": "This customer is not known, so nothing was done.",
         "empty_catalogue": "The catalogue has no actions, so nothing was done.",

@@ -78,6 +78,9 @@ class Metrics:
             multiprocess_mode="max",
             registry=own,
         )
+        self._apprentice = Counter(
+            "segue_apprentice", "Incumbents' choices answered, by whether Segue agreed", ("agreed",), registry=own
+        )
         self._errors = Counter("segue_errors", "Requests refused or failed, by code", ("code",), registry=own)
         self._open = Gauge(
             "segue_feature_store_given_up",
@@ -96,6 +99,8 @@ class Metrics:
             self._ages.observe((decision.decided_at - feature_time) / SECOND)
         if decision.attempt > 1:
             self._retries.inc(decision.attempt - 1)
+        if decision.apprentice is not None:
+            self._apprentice.labels("yes" if decision.apprentice.agreed else "no").inc()
         candidates = decision.candidates
         if candidates is None:
             return

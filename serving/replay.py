@@ -154,6 +154,7 @@ def asked(record: Mapping[str, Any]) -> tuple[Request, Inputs]:
         inputs.limit,
         record["intent"],
         record["context"],
+        inputs.incumbent,
     )
     return request, inputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from features.domain import Customer, Scalar
+from features.domain import Arm, Customer, Scalar
 from features.ledger import ContactSlot, Heard
 from serving.assignment import Layer
 
@@ -21,6 +21,8 @@ class Request:
     limit: int = 1
     intent: str | None = None
     context: Mapping[str, Scalar] = field(default_factory=dict)
+    #: The arm whoever decided so far would choose, which is then the answer (`serving.apprentice`); None: decide.
+    incumbent: Arm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Inputs:
     salt: str
     layers: tuple[Layer, ...]
     knowledge: Knowledge
+    incumbent: Arm | None = None
 
     @staticmethod
     def of(request: Request, knowledge: Knowledge, layers: Sequence[Layer], salt: str) -> Inputs:
@@ -65,4 +68,4 @@ class Inputs:
         without = Knowledge(
             seen, {}, known.fallback_reason, known.slots, known.contact_version, known.out_of_time, known.heard
         )
-        return Inputs(request.limit, salt, tuple(layers), without)
+        return Inputs(request.limit, salt, tuple(layers), without, request.incumbent)

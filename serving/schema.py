@@ -31,6 +31,11 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
 
+class Incumbent(_Message, frozen=True):
+    action: Id
+    channel: Id
+
+
 class DecideRequest(_Message, frozen=True):
     request_id: Id
     customer_id: Id
@@ -40,6 +45,8 @@ class DecideRequest(_Message, frozen=True):
     intent: Id | None = None
     context: Values = {}
     explain: bool = False
+    #: What whoever decided so far would do; in apprentice mode it is the answer.
+    incumbent: Incumbent | None = None
 
 
 class ShownRequest(_Message, frozen=True):

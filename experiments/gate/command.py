@@ -22,6 +22,7 @@ from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
 from serving.contender import challenger
+from serving.ramp.apprenticeship import apprenticed
 from serving.ramp.control import start
 from training.evaluate import Verdict
 from training.pointer import read_pointer
@@ -58,6 +59,8 @@ def promote(home: Path | None, asked: Asked) -> None:
         with _bar(console) as step:
             finding = find(settings, ledger, candidate, now(), step, asked.decisions)
         show(finding, console)
+        if (learned := apprenticed(ledger.url)) is not None:
+            console.print(learned.told(settings.apprentice_threshold), highlight=False)
         html, machine = keep(finding, settings, tracker)
         console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
         if finding.verdict is not Verdict.PASS:

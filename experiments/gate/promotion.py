@@ -9,13 +9,13 @@ from experiments.gate.comparison import Comparison
 from experiments.gate.gates import judge
 from experiments.gate.redecide import Question, compare
 from experiments.gate.result import GateResult, Limits, overall
+from experiments.gate.unflattered import Unflattered
 from experiments.ope.log_ledger import MOST_DECISIONS
 from experiments.ope.reward_model import cross_fitted
 from features.errors import NoData
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.contender import Contender, crown, reigning
-from serving.replay import Archive
 from training.bundle import Bundle, champion, load_bundle
 from training.evaluate import Verdict
 from training.release import objection
@@ -67,7 +67,7 @@ def find(
     segments = tuple(filter(None, (name.strip() for name in settings.gate_segments.split(","))))
     question = Question(rival, candidate, learned_until(bundle), now, segments, limit)
     try:
-        compared = compare(ledger, Archive(ledger, folder), question, step("deciding again"))
+        compared = compare(ledger, Unflattered(ledger, folder, question.since), question, step("deciding again"))
     except NoData as error:
         untold = GateResult("value", Verdict.INSUFFICIENT, None, settings.gate_margin, error.message)
         return Finding(candidate, rival, (models, untold), now)

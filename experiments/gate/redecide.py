@@ -140,7 +140,8 @@ def _decided(archive: Archive, contender: Contender, record: dict[str, Any]) -> 
     number = record["versions"]["policy"].rpartition("/")[2]
     strategy = archive.strategy(contender.bundle, f"{contender.policy}/{number}", contender.catalogue)
     request, inputs = asked(record)
-    return make_again(record, request, inputs, strategy)
+    # Where an incumbent's choice was the answer, a contender would decide by itself.
+    return make_again(record, replace(request, incumbent=None), inputs, strategy)
 
 
 def _made_by(contender: Contender, record: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -121,7 +122,7 @@ def _again(archive: Archive, contender: Contender, record: dict[str, Any], found
     began = time.perf_counter()
     ours = make_again(record, request, inputs, own)
     between = time.perf_counter()
-    theirs = make_again(record, request, inputs, other)
+    theirs = make_again(record, replace(request, incumbent=None), inputs, other)
     seconds = time.perf_counter() - between
     found.champion_seconds.append(between - began)
     shares = shares_of(theirs.candidates)

@@ -14,6 +14,7 @@ from features.clock import HOUR, format_time, now
 from features.errors import NoData
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
+from serving.ramp.apprenticeship import apprenticed
 from serving.ramp.control import agreement, challenged
 from serving.ramp.evidence import looks
 from serving.ramp.sequential import Look
@@ -22,14 +23,16 @@ from serving.ramp.verdict import Rules, missing
 
 
 def print_status(home: Path | None) -> None:
-    """Raises NoData where there never was a ramp."""
+    """Raises NoData where there never was a ramp, nor an incumbent to learn from."""
     settings, console = load_settings(home), Console()
-    ramp = read_ramp(settings.home)
-    if ramp is None:
-        raise NoData("there is no ramp; `segue ramp start` or `segue promote --ramp` begins one")
-    ledger = open_ledger(settings.ledger)
+    ramp, ledger = read_ramp(settings.home), open_ledger(settings.ledger)
     try:
-        for part in report(settings, ledger, ramp, now()):
+        learned = apprenticed(ledger.url)
+        if learned is not None:
+            console.print(learned.told(settings.apprentice_threshold), highlight=False)
+        elif ramp is None:
+            raise NoData("there is no ramp; `segue ramp start` or `segue promote --ramp` begins one")
+        for part in () if ramp is None else report(settings, ledger, ramp, now()):
             console.print(part, highlight=False)
     finally:
         ledger.close()
