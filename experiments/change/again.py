@@ -67,17 +67,16 @@ class Simulation:
     def steps(self, progress: Callable[[int], None] = lambda _done: None) -> Iterator[Step]:
         """Every decision that can be read, in order; memory holds one block, and of each customer the recent past."""
         done = 0
-        for block in blocks(self._ledger):
+        for block in blocks(self._ledger, self._alternative.heard_back):
             # What became of the contacts of a block is known before its first decision is simulated.
-            for one in block:
-                self._timeline.learn(one)
-            for one in block:
+            self._timeline.learn(block)
+            for one in block.decisions:
                 step = self._step(one)
                 if step is None:
                     self.unreadable += 1
                 else:
                     yield step
-            done += len(block)
+            done += len(block.decisions)
             progress(done)
 
     def _step(self, recorded: Recorded) -> Step | None:

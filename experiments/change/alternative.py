@@ -10,6 +10,7 @@ from typing import Any
 from features.catalogue import Catalogue, load_catalogue
 from features.errors import CatalogueError, NotFound
 from features.settings import Settings
+from serving.contact_policy import contact_plan
 from serving.expressions import CompiledCatalogue, compile_catalogue
 from serving.replay import Archive
 from serving.strategy import Strategy
@@ -59,6 +60,11 @@ class Alternative:
         self._policy = None if policy is None else named_explorer(policy).name
         self._strategy = lru_cache(16)(self._made)
         self._priced = lru_cache(16)(self._with_prices)
+
+    @property
+    def heard_back(self) -> int | None:
+        """How far back its limits count outcomes, microseconds; None where none does."""
+        return contact_plan(self.compiled.catalogue, ()).heard_back
 
     def strategies(self, record: dict[str, Any]) -> tuple[Strategy, Strategy, Strategy | None]:
         """(what decided then, what would decide, the latter at the prices of then or None where they are the same).

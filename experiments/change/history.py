@@ -52,6 +52,8 @@ class History:
     restored: dict[str, dict[str, str]] = field(default_factory=dict)
     #: Channel -> when the customer opted out of it, in answer to what only the simulation sent.
     denied: dict[str, int] = field(default_factory=dict)
+    #: Answers to contacts made elsewhere, before the first decision.
+    earlier: tuple[Heard, ...] = ()
     differs: bool = False
 
     def knowledge(self, recorded: Knowledge, plan: ContactPlan, old: ContactPlan, now: int) -> Knowledge:
@@ -81,6 +83,8 @@ class History:
             self.contacts = [one for one in self.contacts if one.slot.reserved_at >= before]
         if self.undone and next(iter(self.undone.values())).slot.reserved_at < before:
             self.undone = {key: one for key, one in self.undone.items() if one.slot.reserved_at >= before}
+        if self.earlier and self.earlier[0].occurred_at < before:
+            self.earlier = tuple(heard for heard in self.earlier if heard.occurred_at >= before)
 
     def _kept(self, recorded: Sequence[Part]) -> list[Part]:
         return [one for one in recorded if (one.decision_id, one.rank) not in self.undone]
@@ -98,13 +102,15 @@ class History:
     def _heard(self, plan: ContactPlan, old: ContactPlan, now: int) -> list[Heard]:
         if plan.heard_back is None:
             return []
-        told_since = now if old.heard_back is None else now - old.heard_back
+        found = [(one.as_recorded, at, heard) for one in self.contacts for at, heard in one.heard]
+        found += [(True, heard.occurred_at, heard) for heard in self.earlier]
+        # As far back as limits counted outcomes then, the record says it all of what happened.
+        told_since = now + 1 if old.heard_back is None else now - old.heard_back
         return [
             heard
-            for one in self.contacts
-            for known_at, heard in one.heard
+            for as_recorded, known_at, heard in found
             if known_at <= now and heard.occurred_at >= now - plan.heard_back
-            if not (one.as_recorded and heard.occurred_at >= told_since and old.heard_back is not None)
+            if not (as_recorded and heard.occurred_at >= told_since)
         ]
 
     def _consents(self, recorded: Mapping[str, str], now: int) -> Mapping[str, str]:

@@ -152,6 +152,11 @@ def caveats(found: Finding) -> list[str]:
         "did not have, what the new one says. Each column pays its own contact costs. Of a slate the first place is "
         "valued.",
     ]
+    if found.asked.bundle is not None:
+        told.append(
+            "A bundle that learned from these very decisions is flattered by what it expects of them; `segue promote` "
+            "judges one only on decisions it has not seen."
+        )
     found_weights = found.worth.diagnostics
     if found_weights is not None:
         told.append(

@@ -9,7 +9,7 @@ from typing import Any
 from experiments.change.answers import Answers
 from experiments.change.counters import moved
 from experiments.change.history import Contact, History, keys_of
-from experiments.change.recorded import Recorded, Told
+from experiments.change.recorded import Block, Recorded, Told
 from features.catalogue import Catalogue
 from features.clock import DAY
 from features.domain import DO_NOTHING, ActionClass, Arm, Decision, Item, OutcomeKind
@@ -31,16 +31,20 @@ class Timeline:
         self._answers = Answers()
         self._histories: dict[str, History] = {}
 
-    def learn(self, recorded: Recorded) -> None:
-        """Takes how recorded contacts were answered."""
-        for rank, item in _items(recorded).items():
-            arm, became = Arm(**item["arm"]), recorded.became.get(rank)
-            if arm != DO_NOTHING and became is not None:
-                self._answers.learn(arm, recorded.decided_at, became)
+    def learn(self, block: Block) -> None:
+        """Takes how recorded contacts were answered, and what customers met for the first time had answered before."""
+        for recorded in block.decisions:
+            if recorded.customer_id not in self._histories:
+                earlier = block.earlier.get(recorded.customer_id, ())
+                self._histories[recorded.customer_id] = History(earlier=tuple(earlier))
+            for rank, item in _items(recorded).items():
+                arm, became = Arm(**item["arm"]), recorded.became.get(rank)
+                if arm != DO_NOTHING and became is not None:
+                    self._answers.learn(arm, recorded.decided_at, became)
 
     def knowledge(self, recorded: Recorded, known: Knowledge, plan: ContactPlan, old: ContactPlan) -> Knowledge:
         """What the strategy on trial knows where the record's knew `known`, each by its own limits."""
-        history = self._history(recorded)
+        history = self._histories[recorded.customer_id]
         reaches = (plan.contacts_back, plan.heard_back, old.contacts_back, old.heard_back)
         history.forget(recorded.decided_at - max(reach or 0 for reach in reaches) - LATE)
         found = history.knowledge(known, plan, old, recorded.decided_at)
@@ -48,13 +52,13 @@ class Timeline:
 
     def keep(self, recorded: Recorded) -> None:
         """Takes the contacts of a decision that could not be made again: what happened, happened."""
-        history = self._history(recorded)
+        history = self._histories[recorded.customer_id]
         for rank, item in _items(recorded).items():
             self._happened(history, recorded, rank, item)
 
     def take(self, recorded: Recorded, decision: Decision) -> None:
         """Takes the contacts of a decision in place of those recorded with it."""
-        history, made = self._history(recorded), {item.rank: item for item in decision.items}
+        history, made = self._histories[recorded.customer_id], {item.rank: item for item in decision.items}
         for rank, item in _items(recorded).items():
             if rank in made and made[rank].arm == Arm(**item["arm"]):
                 self._happened(history, recorded, rank, item)
@@ -64,10 +68,6 @@ class Timeline:
         for one in made.values():
             if one.arm != DO_NOTHING:
                 self._imagine(history, decision, one)
-
-    def _history(self, recorded: Recorded) -> History:
-        found = self._histories.get(recorded.customer_id)
-        return found or self._histories.setdefault(recorded.customer_id, History())
 
     def _happened(self, history: History, recorded: Recorded, rank: int, item: Mapping[str, Any]) -> None:
         contact = self._recorded(recorded, rank, item)

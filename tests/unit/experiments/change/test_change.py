@@ -238,6 +238,40 @@ def test_a_new_action_gets_its_share_and_a_removed_channel_loses_its_own(
     assert not any(rule == "consent.email" for _, rule in gone.new.removed)
 
 
+def test_a_limit_on_answers_that_is_new_counts_those_to_contacts_made_elsewhere_too(
+    past: Settings, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The same home decided without the limit, then tried with it: as if it had always been there."""
+    rule = (past.catalogue_folder / "all.toml").read_text().rpartition("[[contact_policy]]")[2]
+    with_it = simulated(past, ledger, past.catalogue_folder).new
+    assert with_it.limits["no-means-no"] > 0
+    shutil.copytree(past.home, tmp_path / "home")
+    home = replace(past, home=tmp_path / "home")
+    all_toml = home.catalogue_folder / "all.toml"
+    all_toml.write_text(all_toml.read_text().replace("[[contact_policy]]" + rule, ""))
+    again = open_ledger(home.ledger)
+    live = Live(home, again, lambda: open_feature_store(home))
+    live.refresh()
+    decider = Decider(home, again, live, [], Metrics(), Journal(None), lambda: 0.0)
+    at = SHOP_NOW + (ROUNDS + 1) * DAY
+    for n, customer in enumerate(again.customer_ids(CUSTOMERS)):
+        decider.decide(DecideRequest(f"unlimited-{n}", customer), at)
+    alternative = Alternative(Archive(again, home.bundle_folder), read_alternative(home, past.catalogue_folder))
+    held = [step for step in Simulation(again, alternative).steps() if step.recorded.decided_at == at]
+    again.close()
+    assert len(held) == CUSTOMERS
+    plan = alternative.strategies(held[0].recorded.record or {})[1].contact_plan
+    assert plan.heard_back is not None
+    for step in held:
+        assert step.then.candidates is not None
+        assert step.new.candidates is not None
+        assert not any(removal.rule == "no-means-no" for removal in step.then.candidates.removals)
+        said_no = any(removal.rule == "no-means-no" for removal in step.new.candidates.removals)
+        with_all = ledger.before_decision("new", step.recorded.customer_id, at, at - 30 * DAY).heard
+        growth = [one for one in with_all if one.kind == "rejected" and one.action_group == "growth"]
+        assert said_no == (len(growth) >= 2)
+
+
 def test_what_pays_is_found_to_pay_by_what_was_seen_though_the_model_thinks_little_of_it(
     past: Settings, ledger: Ledger, tmp_path: Path
 ) -> None:

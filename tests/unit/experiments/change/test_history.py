@@ -82,6 +82,9 @@ def test_a_limit_that_looks_further_back_than_the_record_did_finds_the_older_con
     assert history.knowledge(known(), WEEK, MONTH, NOW).slots == ()
     # Of outcomes the record says nothing at all where no limit counted them.
     assert len(history.knowledge(known(), NO_MEANS_NO, WEEK, NOW).heard) == 1
+    before = History(earlier=(Heard(EMAIL, "g", "rejected", NOW - 40 * DAY), Heard(PUSH, "g", "rejected", NOW - DAY)))
+    assert [one.arm for one in before.knowledge(known(), NO_MEANS_NO, WEEK, NOW).heard] == [PUSH]
+    assert before.knowledge(known(), NO_MEANS_NO, NO_MEANS_NO, NOW).heard == ()
 
 
 def test_an_opt_out_counts_in_the_past_that_provoked_it_and_in_no_other() -> None:
