@@ -12,7 +12,7 @@ from features.catalogue import Action, Catalogue, Channel
 from features.clock import format_time
 from features.consent import consent
 from features.domain import ActionClass, Arm, Customer, Removal, Stage
-from serving.expressions import ActionExpressions, Scope
+from serving.expressions import ActionExpressions, Expression, Scope
 
 
 def unavailable(action: Action, now: int, placement: str | None) -> Removal | None:
@@ -82,9 +82,17 @@ def unconsented(action: Action, channel: Channel, consents: Mapping[str, str], n
     return Removal(Stage.CONSENT, f"consent.{channel.id}", seen, f"granted for {purpose}")
 
 
-def ineligible(expressions: ActionExpressions, scope: Scope) -> Removal | None:
-    """The first condition of the action that does not hold."""
+def failing(expressions: ActionExpressions, scope: Scope) -> tuple[str, Expression] | None:
+    """The first condition of the action that does not hold, with its kind."""
     for kind, expression in expressions.conditions:
         if not expression.holds(scope):
-            return Removal(Stage.ELIGIBILITY, kind, expression.seen(scope.values), expression.source)
+            return kind, expression
     return None
+
+
+def ineligible(failed: tuple[str, Expression] | None, scope: Scope) -> Removal | None:
+    """What a condition that failed says."""
+    if failed is None:
+        return None
+    kind, expression = failed
+    return Removal(Stage.ELIGIBILITY, kind, expression.seen(scope.values), expression.source)

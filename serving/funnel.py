@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from features.domain import Removal
 from serving import eligibility
 from serving.contact_policy import ContactState, contact_state
-from serving.expressions import Scope
+from serving.expressions import Expression, Scope
 from serving.quiet_hours import QuietClock
 from serving.request import Knowledge, Request
 from serving.strategy import Strategy
@@ -26,7 +26,7 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     """Filters every arm. DO_NOTHING always survives.
 
     Dates and conditions belong to the action: looked at once for all its channels, and conditions only when a channel
-    is still open.
+    is still open, and once for all actions that share them.
     """
     customer, catalogue = knowledge.customer, strategy.catalogue
     assert customer is not None
@@ -40,6 +40,8 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     ]
     hours = [quiet.removal(c.id, a.action_class) if c.outbound else None for a, c in gates]
     closed = [out or late for out, late in zip(consent, hours, strict=True)]
+    any_out, any_closed = any(consent), any(closed)
+    failed: dict[int, tuple[str, Expression] | None] = {}
     suppressed = eligibility.suppressed(customer)
     over = contacts.removal if contacts.removals else None
     removals: list[Removal | None] = [None] * len(strategy.arms)
@@ -50,11 +52,15 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
                 removals[row] = gone
             continue
         condition: Removal | None = None
-        if None in [consent[gate_of[row]] for row in rows]:
-            condition = eligibility.ineligible(strategy.compiled.expressions[action_id], scope)
+        if not any_out or None in [consent[gate_of[row]] for row in rows]:
+            group = strategy.condition_groups[action_id]
+            if group not in failed:
+                failed[group] = eligibility.failing(strategy.compiled.expressions[action_id], scope)
+            condition = eligibility.ineligible(failed[group], scope)
         if condition is None and over is None:
-            for row in rows:
-                removals[row] = closed[gate_of[row]]
+            if any_closed:
+                for row in rows:
+                    removals[row] = closed[gate_of[row]]
             continue
         for row in rows:
             gate = gate_of[row]

@@ -75,6 +75,16 @@ class Strategy:
         return {a: tuple(i for i, arm in enumerate(self.arms) if arm.action == a) for a in self.catalogue.actions}
 
     @cached_property
+    def condition_groups(self) -> Mapping[str, int]:
+        """A number for the conditions of each action; actions with the same ones share theirs."""
+        numbers: dict[tuple[tuple[str, str], ...], int] = {}
+        conditions = {a: e.conditions for a, e in self.compiled.expressions.items()}
+        return {
+            action: numbers.setdefault(tuple((kind, expression.source) for kind, expression in found), len(numbers))
+            for action, found in conditions.items()
+        }
+
+    @cached_property
     def action_numbers(self) -> np.ndarray:
         """(arms,) a number for the action of each arm; the actions of an exclusive group share theirs."""
         numbers: dict[str, int] = {}

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from feast import FeatureView
@@ -72,15 +74,16 @@ class SqliteOnline:
     def read_many(self, customer_ids: Sequence[str]) -> list[list[Mapping[str, bytes] | None]]:
         """`read` of each of up to 500 customers. Raises one of `errors`."""
         keys = [_key_bytes(self._config, customer_id) for customer_id in customer_ids]
-        found: dict[bytes, list[dict[str, bytes]]] = {key: [{} for _ in self._views] for key in keys}
+        found: dict[bytes, list[Mapping[str, bytes] | None]] = {key: [None] * len(self._views) for key in keys}
         connection = self._store()._get_conn(self._config)
         marks = ",".join("?" * len(keys))
         for place, view in enumerate(self._views):
             table = f'"{self._config.project}_{view.name}"'
-            query = f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN ({marks})"
-            for key, name, value in connection.execute(query, keys):
-                found[key][place][name] = value
-        return [[values or None for values in found[key]] for key in keys]
+            # In the order of the table's own key, so that the values of a customer follow each other.
+            query = f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN ({marks}) ORDER BY 1, 2"
+            for key, rows in groupby(connection.execute(query, keys).fetchall(), itemgetter(0)):
+                found[key][place] = dict(map(itemgetter(1, 2), rows))
+        return [found[key] for key in keys]
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
         """Writes the rows that are not older than what is there, in one transaction; gives their number."""
