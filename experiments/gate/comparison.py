@@ -41,7 +41,8 @@ class Comparison:
 def segments_of(columns: Mapping[str, Sequence[object]]) -> dict[str, Mask]:
     """The segments that columns of texts, (n,), or of numbers, (n,) with None for missing, divide the rows into.
 
-    Texts by value, the rare ones together; numbers by thirds. A column that divides nothing makes no segment.
+    Texts by value, the rare ones together; numbers by thirds. A column that divides nothing makes no segment, nor do
+    values that together are too rare to ever be told apart: they would keep everything from being promoted.
 
     >>> list(segments_of({"channels": ["web", "web", "email"], "n": [1.0, 2.0, 3.0]}))
     ['channels = email', 'channels = web', 'n < 2', 'n >= 2, < 3', 'n >= 3']
@@ -62,7 +63,7 @@ def _by_value(name: str, column: Sequence[object]) -> dict[str, Mask]:
     common = counts >= LEAST_SHARE * len(texts)
     parts = {f"{name} = {value}": place == n for n, value in enumerate(values) if common[n]}
     rest = ~common[place]
-    return parts | ({f"{name} = other": rest} if rest.any() else {})
+    return parts | ({f"{name} = other": rest} if rest.mean() >= LEAST_SHARE else {})
 
 
 def _by_thirds(name: str, column: Sequence[object]) -> dict[str, Mask]:

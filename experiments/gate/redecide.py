@@ -163,14 +163,14 @@ def _p_accept(candidates: Candidates | None, drawn: str) -> float:
 
 
 def _about(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, object]:
-    """What the segments go by: what was asked, the channels consented to, or a feature."""
+    """What the segments go by: what was asked, whether any channel is consented to, or a feature."""
     customer = record["inputs"]["knowledge"]["customer"] or {}
-    granted = sorted(c for c, state in customer.get("consents", {}).items() if str(state).startswith("granted"))
+    granted = any(str(state).startswith("granted") for state in customer.get("consents", {}).values())
     said = {
         "channels": "any" if record["channels"] is None else "+".join(sorted(record["channels"])),
         "placement": record["placement"],
         "intent": record["intent"],
-        "consent": "+".join(granted) or "none",
+        "consent": "given" if granted else "none",
     }
     return {name: said[name] if name in said else record["features"].get(name) for name in names}
 

@@ -164,12 +164,19 @@ def test_only_all_passes_are_a_pass() -> None:
 
 def test_segments_are_values_thirds_and_what_is_missing() -> None:
     column = [float(n) if n % 5 else None for n in range(100)]
-    found = segments_of({"age": column, "channels": ["web"] * 97 + ["sms"] * 3, "placement": [None] * 100})
+    found = segments_of(
+        {
+            "age": column,
+            "channels": ["web"] * 97 + ["sms"] * 3,
+            "placement": [None] * 100,
+            "intent": ["a"] * 93 + ["b"] * 4 + ["c"] * 3,
+        }
+    )
     assert {name: int(rows.sum()) for name, rows in found.items()} == {
         "age < 34": 27,
         "age >= 34, < 67": 26,
         "age >= 67": 27,
         "age missing": 20,
-        "channels = web": 97,
-        "channels = other": 3,
+        "intent = a": 93,
+        "intent = other": 7,
     }
