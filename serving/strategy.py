@@ -24,6 +24,7 @@ from training.explorer import Explorer
 from training.policies import EpsilonGreedy
 from training.residual import Correction
 from training.scorer import ArmScorer
+from training.start import kin_of
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
@@ -134,13 +135,14 @@ class Strategy:
         return worth(self.values, None, self.levers)
 
     @cached_property
+    def learned(self) -> PolicySnapshot:
+        """The snapshot on top of what the bundle starts from."""
+        return self.snapshot if self.bundle is None else self.bundle.start.added_to(self.snapshot)
+
+    @cached_property
     def correction(self) -> Correction:
         """What the policy learned: how each arm's prediction is to be corrected, and how surely."""
-        actions = {name: number for number, name in enumerate(dict.fromkeys(arm.action for arm in self.arms))}
-        named = [a.group if (a := self.catalogue.actions.get(name)) else "" for name in actions]
-        groups = {name: number for number, name in enumerate(dict.fromkeys(named))}
-        kin = np.array([actions[arm.action] for arm in self.arms]), np.array([groups[name] for name in named])
-        return self.snapshot.correction(self.keys, kin, 1 + len(self._covariates.names))
+        return self.learned.correction(self.keys, kin_of(self.arms, self.catalogue), 1 + len(self._covariates.names))
 
     @property
     def _covariates(self) -> Covariates:
@@ -149,7 +151,7 @@ class Strategy:
     @cached_property
     def caps(self) -> np.ndarray | None:
         """(arms,) most that an arm may hold while it is new, None where nothing limits it. Doing nothing has no cap."""
-        return self.policy.caps(np.array([self.snapshot.count(key) for key in self.keys]), self.nothing)
+        return self.policy.caps(np.array([self.learned.count(key) for key in self.keys]), self.nothing)
 
     @cached_property
     def valued_by_expression(self) -> Mapping[str, Expression]:

@@ -32,6 +32,11 @@ class ArmStatistics:
     expected_units: int = 0
     residual: Sums = ()
 
+    @property
+    def sums(self) -> Sums:
+        """All of it, as `of` takes it."""
+        return self.count, self.accepts_units, self.expected_units, *self.residual
+
     @staticmethod
     def of(sums: Sequence[int]) -> ArmStatistics:
         """From the numbers in a row, as `statistics.contribution` has them."""
@@ -81,7 +86,9 @@ class PolicySnapshot:
 
     def correcting(self, bundle: str | None) -> PolicySnapshot:
         """What of it corrects the predictions of this bundle: nothing, where it was learned on another's."""
-        return self if bundle is None or self.bundle in (None, bundle) else PolicySnapshot(self.number, bundle)
+        if bundle is None or self.bundle in (None, bundle):
+            return self
+        return PolicySnapshot(self.number, bundle, {}, self.day, self.forgetting_days)
 
     def to_json(self) -> str:
         rows = {key: [s.count, s.accepts_units, s.expected_units, *s.residual] for key, s in sorted(self.arms.items())}

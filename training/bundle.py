@@ -3,7 +3,7 @@
     HOME/bundles/<bundle_id>/manifest.json      what it is, how good it is, and the sha256 of every other file
                              <model>.txt        LightGBM's own text
                              <model>.calibration.json
-                             contract.json, encoder.json, covariates.json, reference.parquet
+                             contract.json, encoder.json, covariates.json, start.json, reference.parquet
     HOME/bundles/champion.json                  {"bundle_id": ...}: the bundle that decides
 
 A bundle id ends in the sha256 of its manifest, and the manifest has the sha256 of the files: no byte can change unseen.
@@ -32,11 +32,13 @@ from training.calibration import Calibration
 from training.covariates import Covariates
 from training.pointer import BUNDLE_ID, DIGEST_LENGTH, Pointer, read_pointer, write_pointer
 from training.scorer import ArmScorer, Scorer
+from training.start import NO_START, Start
 
 Floats = NDArray[np.float64]
 
 MANIFEST = "manifest.json"
 COVARIATES = "covariates.json"
+START = "start.json"
 REFERENCE = "reference.parquet"
 #: Catalogues come and go, the scorers of a few of them stay.
 ARM_SETS_KEPT = 8
@@ -56,6 +58,8 @@ class Bundle:
     scorers: Mapping[str, Scorer]
     #: What of a customer the online correction looks at; nothing in bundles of earlier versions.
     covariates: Covariates
+    #: What the correction starts from.
+    start: Start
     #: The whole manifest: metrics, verdicts, data hashes, commit.
     manifest: Mapping[str, Any]
     #: What `for_arms` has made, by the bytes of the rows: a new snapshot comes every second, new arms seldom.
@@ -106,6 +110,7 @@ def load_bundle(folder: Path) -> Bundle:
         contract = FeatureContract.from_json(contents["contract.json"].decode())
         encoder = Encoder.from_json(contents["encoder.json"].decode())
         covariates = Covariates.from_json(contents[COVARIATES].decode()) if COVARIATES in contents else Covariates()
+        start = Start.from_json(contents[START].decode()) if START in contents else NO_START
         fingerprint, rates = manifest["contract"], manifest["base_rates"]
         created_at, horizon_days = int(manifest["created_at"]), float(manifest["horizon_days"])
     except (KeyError, TypeError, ValueError) as error:
@@ -124,6 +129,7 @@ def load_bundle(folder: Path) -> Bundle:
         MappingProxyType(base_rates),
         MappingProxyType(scorers),
         covariates,
+        start,
         MappingProxyType(manifest),
     )
 

@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 _QUARTILES_APART = 1.349
 #: No customer is so odd that one feature may say more than three spreads of it.
 _LIMIT = 3.0
+#: Two features that correlate more than this are one.
+_NEARLY_THE_SAME = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,46 @@ def choose_covariates(
         known = matrix[:, column][np.isfinite(matrix[:, column])]
         if len(found) == most or gains[column] <= 0.0 or not len(known):
             break
-        low, middle, high = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
-        spread = (high - low) / _QUARTILES_APART or float(known.std())
+        middle, spread = _standard(known)
         if spread > 0.0:
             found.append((names[column], middle, spread))
+    return _covariates(found)
+
+
+def varied_covariates(names: tuple[str, ...], matrix: Floats, most: int = MOST_DIMENSIONS - 1) -> Covariates:
+    """Before there is a model to lean on anything: of k features `names` the `most` that tell customers apart.
+
+    `matrix` (n, k) are customers, NaN for not known. First comes what is known, and not alike, of most of them, and
+    among equals what the contract has first; what says nearly the same as one chosen is passed over.
+    """
+    chosen: list[int] = []
+    told_apart = np.array([_told_apart(column) for column in matrix.T])
+    for column in np.argsort(-np.round(told_apart, 1), kind="stable").tolist():
+        if len(chosen) == most or told_apart[column] <= 0.0:
+            break
+        if not any(_alike(matrix[:, column], matrix[:, other]) for other in chosen):
+            chosen.append(column)
+    return _covariates([(names[c], *_standard(matrix[np.isfinite(matrix[:, c]), c])) for c in chosen])
+
+
+def _told_apart(column: Floats) -> float:
+    """Share of all customers of whom this is known and is not what it mostly is."""
+    _, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+    return float(counts.sum() - counts.max(initial=0)) / max(len(column), 1)
+
+
+def _alike(one: Floats, other: Floats) -> bool:
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3 or not one[both].std() or not other[both].std():
+        return False
+    return bool(abs(np.corrcoef(one[both], other[both])[0, 1]) > _NEARLY_THE_SAME)
+
+
+def _standard(known: Floats) -> tuple[float, float]:
+    """Middle and spread of what is known of a feature."""
+    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
+    return middle, (high - low) / _QUARTILES_APART or float(known.std())
+
+
+def _covariates(found: list[tuple[str, float, float]]) -> Covariates:
     return Covariates(*(tuple(part) for part in zip(*found, strict=True))) if found else NO_COVARIATES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.aggregates import History
 from features.catalogue import Catalogue
+from features.clock import DAY
 from features.contract import FeatureContract
 from features.domain import Arm
 from features.encode import Encoder
@@ -44,11 +45,15 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """One slice: matrix (n, k) with NaN for missing, labels (n,) 0 or 1, and a code for each row's customer (n,)."""
+    """One slice: matrix (n, k) with NaN for missing, labels (n,) 0 or 1, and a code for each row's customer (n,).
+
+    `asked`: of decisions, the arm's key and the day (since 1970) of each row.
+    """
 
     matrix: Floats
     labels: Floats
     customers: NDArray[np.int64]
+    asked: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +127,9 @@ def propensity_dataset(source: Source) -> Dataset:
     slices = slice_decisions(_integers(labels, "as_of"), _integers(labels, "closes_at"))
     keys = _keys(labels, "customer_id", "as_of", "decision_id", "rank")
     reference = features.select(source.contract.names)
-    return _dataset("propensity", labels, "accepted", keys, slices, matrix, reference)
+    days = [int(moment) // DAY for moment in _integers(labels, "as_of")]
+    asked = list(zip((arm.key for arm in arms), days, strict=True))
+    return _dataset("propensity", labels, "accepted", keys, slices, matrix, reference, asked)
 
 
 def data_hash(keys: Iterable[str], labels: Floats, slices: NDArray[np.int64], matrix: Floats) -> str:
@@ -143,6 +150,7 @@ def _dataset(
     slices: NDArray[np.int64],
     matrix: Floats,
     reference: pa.Table,
+    asked: Sequence[tuple[str, int]] = (),
 ) -> Dataset:
     label = labels.column(column).to_numpy()
     chosen = (slices != Slice.NONE) & ~np.isnan(label)
@@ -151,7 +159,8 @@ def _dataset(
     parts = {}
     for slice_ in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST):
         rows = chosen & (slices == slice_)
-        parts[slice_] = Rows(matrix[rows], label[rows], codes[rows])
+        told = tuple(asked[n] for n in np.flatnonzero(rows).tolist()) if asked else ()
+        parts[slice_] = Rows(matrix[rows], label[rows], codes[rows], told)
     used = np.flatnonzero(chosen)
     hashed = data_hash((keys[n] for n in used), label[used], slices[used], matrix[used])
     judged = np.flatnonzero(chosen & (slices == Slice.TEST))

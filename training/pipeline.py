@@ -27,6 +27,7 @@ from training.release import promote_if_fit, release
 from training.report import ModelReport, Tracker, TrainingReport
 from training.scorer import Scorer
 from training.split import Slice, choose_horizon
+from training.start import NO_START, Start, make_start
 
 #: Called with what is being done, and the share of all that is done, 0 to 1.
 Progress = Callable[[str, float], None]
@@ -57,7 +58,7 @@ def train(
         tried = try_all(source, horizon, settings.seed, progress)
     report = TrainingReport(tried.reports, horizon / DAY, now, commit_of(Path(__file__).parent))
     progress("writing the bundle", 0.75)
-    made_of = (source.contract, source.encoder, tried.covariates, tried.reference)
+    made_of = (source.contract, source.encoder, tried.covariates, tried.start, tried.reference)
     report = release(settings.bundle_folder, report, tried.trials, *made_of)
     progress("recording the runs", 0.8)
     keeper = tracker or _mlflow(settings)
@@ -89,12 +90,13 @@ def make_source(history: History, catalogue: Catalogue, contract: FeatureContrac
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tried:
-    """The models fitted, what became of every one, what of a customer propensity is to be corrected by, and the rows
-    that drift is measured against."""
+    """The models fitted, what became of every one, what of a customer propensity is to be corrected by, what that
+    correction starts from, and the rows that drift is measured against."""
 
     trials: tuple[Trial, ...]
     reports: tuple[ModelReport, ...]
     covariates: Covariates
+    start: Start
     reference: pa.Table
 
 
@@ -116,8 +118,13 @@ def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent
     if reference is None or decided.shortcoming() is None:
         # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
         reference = decided.reference
-    covariates = Covariates() if trial is None else leant_on(trial.scorer, source.encoder.customer_columns, decided)
-    return Tried(tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried), covariates, reference)
+    covariates, start = Covariates(), NO_START
+    if trial is not None:
+        columns = source.encoder.customer_columns
+        covariates = leant_on(trial.scorer, columns, decided)
+        start = make_start(trial.scorer, covariates, columns, decided, source.catalogue)
+    made, reports = tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried)
+    return Tried(made, reports, covariates, start, reference)
 
 
 def leant_on(scorer: Scorer, customer_columns: tuple[str, ...], dataset: Dataset) -> Covariates:

@@ -15,11 +15,21 @@ import pyarrow.parquet as parquet
 from features.contract import FeatureContract
 from features.encode import Encoder
 from features.errors import NoData
-from training.bundle import COVARIATES, REFERENCE, bundle_ids, champion, load_bundle, publish_champion, write_bundle
+from training.bundle import (
+    COVARIATES,
+    REFERENCE,
+    START,
+    bundle_ids,
+    champion,
+    load_bundle,
+    publish_champion,
+    write_bundle,
+)
 from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.models import Trial
 from training.report import ModelReport, Tracker, TrainingReport
+from training.start import NO_START, Start
 
 #: Without data a rate is taken as 1 in 20, with the weight of 20 rows: no evidence at all says neither 0 nor 1/2.
 PRIOR_POSITIVES, PRIOR_ROWS = 1.0, 20.0
@@ -37,6 +47,7 @@ def release(
     contract: FeatureContract,
     encoder: Encoder,
     covariates: Covariates,
+    start: Start,
     reference: pa.Table,
 ) -> TrainingReport:
     """The report with the folder of its bundle: every model with the verdict pass. Without any, nothing is written."""
@@ -55,8 +66,9 @@ def release(
     }
     files = {"contract.json": contract.to_json().encode(), "encoder.json": encoder.to_json().encode()}
     # Without the model, its corrections have nothing to lean on.
-    leant_on = covariates if any(trial.name == "propensity" for trial in good) else Covariates()
-    files[COVARIATES] = leant_on.to_json().encode()
+    leans = any(trial.name == "propensity" for trial in good)
+    files[COVARIATES] = (covariates if leans else Covariates()).to_json().encode()
+    files[START] = (start if leans else NO_START).to_json().encode()
     for trial in good:
         files[f"{trial.name}.txt"] = trial.scorer.text.encode()
         files[f"{trial.name}.calibration.json"] = json.dumps(trial.scorer.calibration.to_json()).encode()

@@ -160,6 +160,8 @@ _LEARNING = (
     "residual",
     "scorer",
     "split",
+    "start",
+    "statistics",
     "thompson",
 )
 

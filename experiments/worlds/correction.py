@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from experiments.worlds.own_log import FEATURES
-from experiments.worlds.world import BanditWorld, Floats, Integers
+from experiments.worlds.world import TRAITS, BanditWorld, Floats, Integers
 from training import residual
 from training.bandit import P_RANGE, UNIT
-from training.covariates import Covariates
+from training.covariates import Covariates, varied_covariates
+from training.start import NO_START, Start, kin_of
 
 
 class Correction(Protocol):
@@ -26,8 +27,8 @@ class Correction(Protocol):
     def counts(self) -> Integers:
         """(arms,) how often each was learned from."""
 
-    def restart(self, bundle: str, covariates: Covariates) -> None:
-        """Another model is in force, which leans on these features."""
+    def restart(self, covariates: Covariates, start: Start) -> None:
+        """Another model is in force, which leans on these features and starts from this."""
 
 
 class NoCorrection:
@@ -45,21 +46,18 @@ class NoCorrection:
     def counts(self) -> Integers:
         return self._prior.counts()
 
-    def restart(self, bundle: str, covariates: Covariates) -> None:
-        self._prior.restart(bundle, covariates)
+    def restart(self, covariates: Covariates, start: Start) -> None:  # noqa: ARG002
+        self._prior.restart(covariates, NO_START)
 
 
 class ResidualCorrection:
     """`training.residual`: a Bayesian logistic residual over the features the model leans on, arm by arm."""
 
     def __init__(self, world: BanditWorld) -> None:
-        actions, groups = list(world.catalogue.actions), list(world.catalogue.groups)
-        self._parents = (
-            np.array([actions.index(arm.action) for arm in world.arms[:-1]]),
-            np.array([groups.index(action.group) for action in world.catalogue.actions.values()]),
-        )
+        self._parents = kin_of(world.arms[:-1], world.catalogue)
+        self._keys = [arm.key for arm in world.arms[:-1]]
         self._rows = np.arange(len(world.arms) - 1)
-        self._forget(Covariates())
+        self.restart(known_beforehand(world), NO_START)
 
     def _forget(self, covariates: Covariates) -> None:
         self._covariates = covariates
@@ -91,8 +89,20 @@ class ResidualCorrection:
     def counts(self) -> Integers:
         return self._counts.astype(np.int64)
 
-    def restart(self, bundle: str, covariates: Covariates) -> None:  # noqa: ARG002
+    def restart(self, covariates: Covariates, start: Start) -> None:
         self._forget(covariates)
+        for arm, (count, accepts, _, *taught) in start.statistics.weighed(0, 0.0).items():
+            row = self._keys.index(arm)
+            self._counts[row], self._accepts[row] = count, accepts / UNIT
+            self._sums[:, row] = np.array(taught) / UNIT
+
+
+def known_beforehand(world: BanditWorld) -> Covariates:
+    """The covariates before the first model, from the customers imported before the first decision."""
+    matrix = np.full((world.customers, len(FEATURES)), np.nan)
+    # The last trait is the visit's.
+    matrix[:, : len(TRAITS) - 1] = world.traits[:, :-1]
+    return varied_covariates(FEATURES, matrix)
 
 
 #: A player's name ends in `+` and one of these where it is not to learn as the product does.

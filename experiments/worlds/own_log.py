@@ -17,6 +17,7 @@ from features.contract import PROFILE, Feature, FeatureContract
 from features.encode import Encoder
 from training.dataset import Dataset, Rows
 from training.split import Slice, slice_decisions
+from training.statistics import day_of
 
 FEATURES = (*(f"attribute_{name}" for name in TRAITS), *PAST)
 CONTRACT = FeatureContract(tuple(Feature(name, PROFILE, name, name) for name in FEATURES))
@@ -29,6 +30,7 @@ class OwnLog:
         self._windows = np.array(
             [round(world.catalogue.actions[arm.action].window_days * DAY) for arm in world.arms[:-1]], dtype=np.int64
         )
+        self._keys = [arm.key for arm in world.arms]
         self.encoder = Encoder.from_catalogue(CONTRACT, world.catalogue)
         self.arm_rows = self.encoder.arm_matrix(world.arms, world.catalogue)
         self.features, self.at = np.empty((1_000, len(FEATURES))), np.empty(1_000, dtype=np.int64)
@@ -62,8 +64,14 @@ class OwnLog:
         numbers, rows, accepted, closes_at = (x[matured] for x in (numbers, rows, accepted, closes_at))
         slices = slice_decisions(self.at[numbers], closes_at)
         matrix = np.hstack([self.features[numbers], self.arm_rows[rows]])
+        asked = np.stack([numbers, rows])
         parts = {
-            part: Rows(matrix[slices == part], accepted[slices == part], numbers[slices == part])
+            part: Rows(
+                matrix[slices == part],
+                accepted[slices == part],
+                numbers[slices == part],
+                tuple((self._keys[row], day_of(self.at[n])) for n, row in zip(*asked[:, slices == part], strict=True)),
+            )
             for part in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST)
         }
         return Dataset("propensity", parts, "simulated", pa.table({}))

@@ -16,6 +16,7 @@ from training.explorer import Explorer
 from training.models import fit
 from training.pipeline import leant_on
 from training.scorer import Scorer
+from training.start import make_start
 
 #: After so many decisions the models are trained on the log so far.
 SCHEDULE = (1_000, 2_500, 5_000, 10_000, 20_000, 35_000)
@@ -101,4 +102,6 @@ class SeguePlayer:
         trial = fit(dataset, self._world.seed)
         if trial.verdict == Verdict.PASS:
             self._scorer, self._model = trial.scorer, self._model + 1
-            self._correction.restart(f"model-{self._model}", leant_on(trial.scorer, FEATURES, dataset))
+            covariates = leant_on(trial.scorer, FEATURES, dataset)
+            start = make_start(trial.scorer, covariates, FEATURES, dataset, self._world.catalogue)
+            self._correction.restart(covariates, start)

@@ -26,6 +26,7 @@ from features.settings import Settings
 from training.covariates import Covariates
 from training.explorer import Explorer
 from training.policies import EpsilonGreedy
+from training.start import NO_START
 from training.thompson import Thompson
 
 needs_wabbit = pytest.mark.skipif(not installed(), reason="vowpalwabbit is not installed: `pip install vowpalwabbit`")
@@ -74,7 +75,7 @@ def test_a_correction_follows_the_answers_and_forgets_those_of_another_model() -
     assert 0.4 < after[0, 0] < 0.6
     assert narrower[0, 0] / after[0, 0] < spread[0, 0] / before[0, 0]
     assert correction.counts().tolist() == [200] + [0] * 9
-    correction.restart("model-1", Covariates(("attribute_age",), (0.0,), (1.0,)))
+    correction.restart(Covariates(("attribute_age",), (0.0,), (1.0,)), NO_START)
     assert correction.estimate(p_model, features)[0] == pytest.approx(p_model)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.covariates import Covariates, choose_covariates
+from training.covariates import Covariates, choose_covariates, varied_covariates
 from training.residual import ONE
 
 SHOP = Covariates(("age", "spend"), (40.0, 9.0), (10.0, 3.0))
@@ -49,3 +49,13 @@ def test_they_are_kept_as_json() -> None:
     ):
         with pytest.raises(ValueError, match="middle and a spread"):
             Covariates.from_json(bad)
+
+
+def test_before_a_model_they_are_what_tells_customers_apart_and_no_two_say_the_same() -> None:
+    rng = np.random.default_rng(0)
+    age, rare = rng.normal(40.0, 10.0, 1_000), np.where(rng.random(1_000) < 0.4, rng.normal(size=1_000), np.nan)
+    matrix = np.column_stack([np.full(1_000, 3.0), rng.random(1_000) < 0.1, rare, age, 2.0 * age + 1.0])
+    found = varied_covariates(("constant", "flag", "rare", "age", "age_again"), matrix)
+    assert found.names == ("age", "rare", "flag")
+    assert found.spreads[0] == pytest.approx(10.0, rel=0.1)
+    assert varied_covariates(("a",), np.full((9, 1), np.nan)) == Covariates()

@@ -1,0 +1,131 @@
+"""What a new bundle starts with: what its own predictions have to learn from the rows that they were not fitted on.
+
+Statistics are about one bundle's predictions, so a new bundle begins without any, and all that was learned online
+since its training slice ends would be lost. But of the calibration and test rows it is known what the new model says,
+and what came of them: they are learned here, as the learner would have, and released with the bundle. The calibration
+rows are learned once at the model's own word, and again at what the correction then says; that states the test rows.
+So nothing before a row's slice was corrected by that slice, and `Start.before` takes the later rows off again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.domain import Arm
+from features.rewards import UNIT
+from training.bandit import P_RANGE, ArmStatistics, PolicySnapshot
+from training.covariates import Covariates
+from training.residual import Correction, Floats, Integers, corrected, taught_all
+from training.scorer import Scorer
+from training.statistics import Statistics, add
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset, Rows
+
+
+@dataclass(frozen=True)
+class Start:
+    """Statistics that a bundle brings along; nothing in bundles of earlier versions.
+
+    A constant of the bundle, added when a snapshot is read. Live items of an older bundle are never added to those of
+    this one, and those of this one come after its training: nothing is learned twice.
+    """
+
+    statistics: Statistics = field(default_factory=Statistics)
+
+    def before(self, day: int) -> Start:
+        """What of it came of decisions before this day (since 1970): what later decisions may be judged by."""
+        return Start(Statistics({key: sums for key, sums in self.statistics.sums.items() if key[1] < day}))
+
+    @cached_property
+    def _whole(self) -> dict[str, tuple[int, ...]]:
+        return self.statistics.weighed(0, 0.0)
+
+    def added_to(self, snapshot: PolicySnapshot) -> PolicySnapshot:
+        """The snapshot with this in it, weighed as the snapshot weighs: older days less, where it forgets."""
+        forgetting = snapshot.forgetting_days
+        mine = self.statistics.weighed(snapshot.day, forgetting) if forgetting else self._whole
+        arms: dict[str, ArmStatistics] = dict(snapshot.arms)
+        for arm, sums in mine.items():
+            live = snapshot.arms.get(arm)
+            arms[arm] = ArmStatistics.of(sums if live is None else add(sums, live.sums))
+        return PolicySnapshot(snapshot.number, snapshot.bundle, arms, snapshot.day, forgetting)
+
+    def to_json(self) -> str:
+        return json.dumps([[arm, day, *sums] for (arm, day), sums in sorted(self.statistics.sums.items())])
+
+    @staticmethod
+    def from_json(text: str) -> Start:
+        return Start(Statistics({(str(r[0]), int(r[1])): tuple(int(n) for n in r[2:]) for r in json.loads(text)}))
+
+
+NO_START = Start()
+Kin = tuple[Integers, Integers]
+
+
+def kin_of(arms: Sequence[Arm], catalogue: Catalogue) -> Kin:
+    """For `residual.posterior`: the number of each arm's action, and the number of each action's group."""
+    actions = {name: number for number, name in enumerate(dict.fromkeys(arm.action for arm in arms))}
+    named = [a.group if (a := catalogue.actions.get(name)) else "" for name in actions]
+    groups = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    return np.array([actions[arm.action] for arm in arms]), np.array([groups[name] for name in named])
+
+
+def make_start(
+    scorer: Scorer, covariates: Covariates, columns: tuple[str, ...], dataset: Dataset, catalogue: Catalogue
+) -> Start:
+    """The start of a propensity model; `columns` are those of the customer, which come first in every row."""
+    from training.split import Slice  # serving reads starts, and needs nothing of how they are made
+
+    held = [dataset.parts[slice_] for slice_ in (Slice.CALIBRATION, Slice.TEST)]
+    if not all(part.asked for part in held):
+        return NO_START
+    arms = [Arm(*key.rsplit("@", 1)) for key in sorted({key for part in held for key, _ in part.asked})]
+    seen = [_Answers(scorer, covariates, columns, part) for part in held]
+    kin, keys = kin_of(arms, catalogue), [arm.key for arm in arms]
+
+    def after(statistics: Statistics) -> Correction:
+        known = {arm: ArmStatistics.of(sums) for arm, sums in statistics.weighed(0, 0.0).items()}
+        return PolicySnapshot(arms=known).correction(keys, kin, 1 + len(covariates.names))
+
+    calibration, test = seen
+    first = calibration.taught(calibration.p_model)
+    again = calibration.taught(calibration.stated(after(first), keys))
+    return Start(again + test.taught(test.stated(after(again), keys)))
+
+
+class _Answers:
+    """The rows of a slice: what the model says of each, what of its customer is looked at, and what came of it."""
+
+    def __init__(self, scorer: Scorer, covariates: Covariates, columns: tuple[str, ...], rows: Rows) -> None:
+        self.p_model: Floats = scorer.predict(rows.matrix)
+        features = rows.matrix[:, : len(columns)].tolist()
+        of = [covariates.of(dict(zip(columns, one, strict=True))) for one in features]
+        self._x = np.array(of, dtype=np.int64).reshape(len(features), len(covariates.names))
+        self._rows = rows
+
+    def stated(self, correction: Correction, keys: Sequence[str]) -> Floats:
+        """(n,) the corrected probability of each row."""
+        place: Mapping[str, int] = {key: n for n, key in enumerate(keys)}
+        asked = zip(self._x.tolist(), self._rows.asked, strict=True)
+        shifts = [correction.shifts(x, np.array([place[key]]))[0][0] for x, (key, _) in asked]
+        return np.clip(corrected(self.p_model, np.array(shifts)), *P_RANGE)
+
+    def taught(self, p_accept: Floats) -> Statistics:
+        """What the rows teach, had they been asked for at these probabilities."""
+        success = np.round(self._rows.labels * UNIT).astype(np.int64)
+        told = list(zip(success.tolist(), self.p_model.tolist(), p_accept.tolist(), strict=True))
+        heads = np.stack([np.ones_like(success), success, np.round(self.p_model * UNIT).astype(np.int64)], axis=1)
+        numbers = np.hstack([heads, taught_all(told, self._x)])
+        places: dict[tuple[str, int], int] = {}
+        rows = [places.setdefault(key, len(places)) for key in self._rows.asked]
+        sums = np.zeros((len(places), numbers.shape[1]), dtype=np.int64)
+        np.add.at(sums, rows, numbers)
+        return Statistics(dict(zip(places, map(tuple, sums.tolist()), strict=True)))
