@@ -16,7 +16,7 @@ from features.encode import Encoder
 from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
-from training.covariates import Covariates, choose_covariates
+from training.covariates import Covariates, choose_covariates, varied_covariates
 from training.dataset import Dataset, Source, customer_datasets, propensity_dataset
 from training.evaluate import Verdict
 from training.labels import history_span
@@ -118,9 +118,10 @@ def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent
     if reference is None or decided.shortcoming() is None:
         # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
         reference = decided.reference
-    covariates, start = Covariates(), NO_START
-    if trial is not None:
-        columns = source.encoder.customer_columns
+    columns, start = source.encoder.customer_columns, NO_START
+    if trial is None:
+        covariates = varied_covariates(columns, source.encoder.customer_matrix(reference))
+    else:
         covariates = leant_on(trial.scorer, columns, decided)
         start = make_start(trial.scorer, covariates, columns, decided, source.catalogue)
     made, reports = tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried)

@@ -65,9 +65,9 @@ def release(
         "commit": report.commit,
     }
     files = {"contract.json": contract.to_json().encode(), "encoder.json": encoder.to_json().encode()}
-    # Without the model, its corrections have nothing to lean on.
+    # Without the model its base rate is corrected, by the same covariates, from nothing.
     leans = any(trial.name == "propensity" for trial in good)
-    files[COVARIATES] = (covariates if leans else Covariates()).to_json().encode()
+    files[COVARIATES] = covariates.to_json().encode()
     files[START] = (start if leans else NO_START).to_json().encode()
     for trial in good:
         files[f"{trial.name}.txt"] = trial.scorer.text.encode()

@@ -12,11 +12,11 @@ from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
 from training.bundle import bundle_ids, champion, load_bundle
-from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.pipeline import train
 from training.release import base_rate, objection, promote_if_fit
 from training.report import ModelReport, TrainingReport
+from training.start import NO_START
 
 
 def test_models_with_a_signal_are_released_and_promoted(trained: TrainingReport, keen_home: Settings) -> None:
@@ -97,7 +97,9 @@ def test_a_model_without_data_is_left_out_and_the_others_go_on(
     bundle = load_bundle(report.folder)
     assert "propensity" not in bundle.models
     assert bundle.base_rates["propensity"] == pytest.approx(1 / 20)
-    assert bundle.covariates == Covariates()
+    # Until there is a model the base rate is corrected, by what tells customers apart.
+    assert 1 <= len(bundle.covariates.names) <= 7
+    assert bundle.start == NO_START
 
 
 def test_a_horizon_too_long_for_the_history_leaves_only_propensity(
