@@ -65,7 +65,9 @@ def find(
     rival = reigning(settings, ledger)
     models = _models(bundle, load_bundle(current).models)
     segments = tuple(filter(None, (name.strip() for name in settings.gate_segments.split(","))))
-    question = Question(rival, candidate, learned_until(bundle), now, segments, limit)
+    # The champion's own bundle, with another policy or catalogue, learned from nothing since it was made.
+    since = bundle.created_at if candidate.bundle == rival.bundle else learned_until(bundle)
+    question = Question(rival, candidate, since, now, segments, limit)
     try:
         compared = compare(ledger, Unflattered(ledger, folder, question.since), question, step("deciding again"))
     except NoData as error:
