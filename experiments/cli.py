@@ -13,11 +13,13 @@ from features.errors import InvalidInput
 
 def commands(app: typer.Typer) -> None:
     """Registers them on `app`."""
-    experiment = typer.Typer(help="What experiments show.", no_args_is_help=True)
+    experiment = typer.Typer(
+        help="Reviews of experiments, and logs of decisions valued under other policies.", no_args_is_help=True
+    )
 
     @experiment.callback()
     def group() -> None:
-        """What experiments show."""
+        """Reviews of experiments, and logs of decisions valued under other policies."""
 
     @experiment.command()
     def review(
@@ -101,7 +103,7 @@ def promote(
     ] = False,
     back: Annotated[bool, typer.Option("--back", help="Make the champion before this one decide again.")] = False,
 ) -> None:
-    """Compare a candidate strategy with the champion on recorded decisions; it decides only if every gate passes.
+    """Compare a candidate strategy with the champion on recorded decisions; it becomes champion only if all gates pass.
 
     Exit status: 0 when it passes, 1 when it fails or too little is known.
     """
@@ -152,7 +154,9 @@ def simulate(
     ] = None,
     bundle: Annotated[str | None, typer.Option(help="With --replay: the bundle to try; else those of then.")] = None,
 ) -> None:
-    """With --policy, let policies earn in worlds of known truth, beside rules, Vowpal Wabbit and an oracle.
+    """Let policies earn in worlds of known truth, or decide recorded requests again under another catalogue.
+
+    With --policy, policies play beside rules, Vowpal Wabbit and an oracle.
 
     With --replay, say what another catalogue (or --bundle, or --policy) would have done with the recorded requests.
     Without either, fill an empty home with simulated customers and their past.
