@@ -91,7 +91,8 @@ class Asking:
             if line in text:
                 return text
             time.sleep(0.1)
-        raise AssertionError(f"the metrics never said {line}")
+        ours = "\n".join(told for told in text.splitlines() if told.startswith("segue_") and "bucket" not in told)
+        raise AssertionError(f"the metrics never said {line}, but\n{ours}")
 
     def _mark(self) -> str | None:
         self._asked += 1

@@ -152,15 +152,16 @@ def running(home: Path) -> Iterator[httpx.Client]:
     """The service and the worker, as processes of their own."""
     port = choose_port("127.0.0.1", 0, insist=False)
     segue_command = [sys.executable, "-m", "features.cli"]
-    os.environ.update(
-        {
-            "SEGUE_HOLDOUT_SHARE": "0.0",
-            "SEGUE_POLL_SECONDS": "0.2",
-            "SEGUE_LEARN_SECONDS": "0.2",
-            "SEGUE_DEADLINE_SECONDS": "60",
-        }
-    )
-    with Children(home / "logs") as children:
+    quick = {
+        "SEGUE_HOLDOUT_SHARE": "0.0",
+        "SEGUE_POLL_SECONDS": "0.2",
+        "SEGUE_LEARN_SECONDS": "0.2",
+        "SEGUE_DEADLINE_SECONDS": "60",
+    }
+    # Only for these two: what stays in the environment overrules the settings of every later test.
+    with pytest.MonkeyPatch.context() as patch, Children(home / "logs") as children:
+        for name, value in quick.items():
+            patch.setenv(name, value)
         service = children.start("service", [*segue_command, "serve", "--home", str(home), "--port", str(port)])
         children.start("worker", [*segue_command, "work", "--home", str(home)])
         wait_until_ready(f"http://127.0.0.1:{port}", service)
