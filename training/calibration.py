@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import UntrustedArtefact
+from training.portable import exp
 
 Floats = NDArray[np.float64]
 
@@ -42,8 +43,7 @@ class Calibration:
             raw = np.interp(margins, *self._line)
         else:
             slope, intercept = self.numbers
-            # exp of more than 700 overflows a float; at 700 the probability is 1e-304 already.
-            raw = 1.0 / (1.0 + np.exp(np.clip(slope * margins + intercept, -700.0, 700.0)))
+            raw = 1.0 / (1.0 + exp(slope * margins + intercept))
         return np.clip(raw, self.floor, 1.0 - self.floor)
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from features.errors import InvalidInput
+from training.portable import exp
 
 
 class Policy(Protocol):
@@ -139,7 +140,7 @@ class Softmax:
         array([0.269, 0.731])
         """
         checked(values, deviations)
-        weights = np.exp(gaps(values) / -self.temperature)
+        weights = exp(gaps(values) / -self.temperature)
         return weights / weights.sum()
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.rewards import UNIT
+from training.portable import exp
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,15 +108,15 @@ class Correction:
     dimensions: int
     moments: Floats
 
-    def shifts(self, covariates: Sequence[int], rows: Integers) -> tuple[Floats, Floats]:
-        """(d - 1,) covariates in units of 2^-8 and (n,) arms -> ((n,) shift of the logit, (n,) its variance)."""
+    def shifts(self, covariates: Sequence[int], rows: Integers) -> Floats:
+        """(d - 1,) covariates in units of 2^-8 and (n,) arms -> (2, n) shift of the logit, and its variance."""
         x = np.array((ONE, *covariates)) / ONE
         first, second = pairs(self.dimensions)
         factors = np.concatenate((x, x[first] * x[second]))
         # Along the first axis numpy adds one row after another, so every machine gets the same last bit. All arms, and
         # then those asked for: to pick them out of 44 rows beforehand costs more than it saves (5 us of 80 arms).
-        both = np.add.reduceat(self.moments * factors[:, None], (0, self.dimensions), axis=0).take(rows, axis=1)
-        return both[0], both[1]
+        both = np.add.reduceat(self.moments * factors[:, None], (0, self.dimensions), axis=0)
+        return np.asarray(both.take(rows, axis=1))
 
 
 def corrected(p_model: Floats, shift: Floats) -> Floats:
@@ -124,7 +125,7 @@ def corrected(p_model: Floats, shift: Floats) -> Floats:
     >>> corrected(np.array([0.02, 0.5]), np.array([0.0, np.log(3.0)])).round(9).tolist()
     [0.02, 0.75]
     """
-    odds = np.exp(np.minimum(shift, _FARTHEST))
+    odds = exp(np.minimum(shift, _FARTHEST))
     return p_model * odds / (1.0 + p_model * (odds - 1.0))
 
 
@@ -192,7 +193,7 @@ def _tree(
     levels = [*parents, np.zeros(top, dtype=np.int64), np.zeros(1, dtype=np.int64)]
     kept: list[tuple[Floats, Floats, Floats, Integers]] = []
     for parent, (constant, slope) in zip(levels, reversed(scales), strict=True):
-        tightness = np.array([constant, *[slope] * (dimensions - 1)]) ** -2.0
+        tightness = 1.0 / np.square([constant, *[slope] * (dimensions - 1)])
         precision = information.copy()
         precision[range(dimensions), range(dimensions)] += tightness[:, None]
         inverse = _inverse(precision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -56,7 +56,7 @@ class Scorer:
 
 
 class ArmScorer:
-    """The propensity of one customer with fixed arms: to the last bit what `Scorer` gives for the same rows, sooner.
+    """The propensity of customers with fixed arms: to the last bit what `Scorer` gives for the same rows, sooner.
 
     A model that `Forest` cannot take apart, or that is not there, is asked in the ordinary way.
     """
@@ -72,11 +72,13 @@ class ArmScorer:
                 self._forest = Forest(scorer.text, customer_width)
                 self._arms = self._forest.arms(rows)
 
-    def predict(self, customer: Floats, chosen: NDArray[np.intp]) -> Floats:
-        """Probabilities, shape (n,), of a customer, shape (k,), with the arms `chosen`, shape (n,)."""
+    def predict(self, customers: Sequence[Floats], chosen: Sequence[NDArray[np.intp]]) -> Floats:
+        """Probabilities of n customers, (k,) each, with the arms `chosen`, (m,) for each: one after another."""
         if self._scorer is None:
-            return np.full(len(chosen), self._base_rate)
+            return np.full(sum(map(len, chosen)), self._base_rate)
+        asked = list(zip(customers, chosen, strict=True))
         if self._forest is None:
-            rows = self._rows[chosen]
-            return self._scorer.predict(np.hstack([np.broadcast_to(customer, (len(rows), len(customer))), rows]))
-        return self._scorer.calibration.apply(self._forest.margins(customer, self._arms)[chosen])
+            rows = [np.hstack([np.tile(one, (len(arms), 1)), self._rows[arms]]) for one, arms in asked]
+            return self._scorer.predict(np.vstack(rows))
+        margins = [self._forest.margins(one, self._arms)[arms] for one, arms in asked]
+        return self._scorer.calibration.apply(np.concatenate(margins))

@@ -74,12 +74,12 @@ def test_what_it_cannot_do_is_refused_and_then_done_in_the_ordinary_way() -> Non
     scorer = Scorer(text, Calibration("sigmoid", (1.0, 0.0), (), 1e-6))
     rows = np.hstack([np.broadcast_to(customer, (8, CUSTOMER)), arms])
     chosen = np.array([1, 4, 6])
-    found = ArmScorer(scorer, {"propensity": 0.1}, arms, CUSTOMER).predict(customer, chosen)
+    found = ArmScorer(scorer, {"propensity": 0.1}, arms, CUSTOMER).predict([customer], [chosen])
     assert np.array_equal(found, scorer.predict(rows)[chosen])
 
 
 def test_a_model_that_is_not_there_answers_with_the_base_rate() -> None:
     found = ArmScorer(None, {"propensity": 0.07}, np.zeros((5, ARM)), CUSTOMER).predict(
-        np.zeros(CUSTOMER), np.arange(3)
+        [np.zeros(CUSTOMER)], [np.arange(3)]
     )
     assert found.tolist() == [0.07] * 3
