@@ -51,6 +51,8 @@ def serve(
     address = (host or settings.host, port or settings.port)
     _refuse_taken(*address)
     os.environ["SEGUE_HOME"] = str(settings.home)
+    # BentoML empties its folder of figures when it starts, by default one for all services of a user.
+    os.environ["BENTOML_HOME"] = str(settings.home / "bentoml" / str(address[1]))
     command = [sys.executable, "-m", "serving.server", "serve", "serving.service:Segue"]
     command += ["--host", address[0], "--port", str(address[1])]
     command += ["--api-workers", str(settings.workers)]
@@ -190,6 +192,8 @@ def check(home: Home = None) -> None:
     settings = load_settings(home)
     if not settings.catalogue_folder.is_dir():
         raise NoData(f"{settings.home} has no catalogue: is --home right? `segue import` or `segue up` makes one")
+    if not any(settings.catalogue_folder.glob("*.toml")):
+        raise NoData(f"there is no TOML file in {settings.catalogue_folder}")
     catalogue, faults = read_catalogue(settings.catalogue_folder)
     try:
         store = features_opener(settings)()
