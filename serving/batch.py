@@ -21,7 +21,8 @@ from features.settings import Settings
 from serving.assignment import Layer
 from serving.breaker import GuardedStore
 from serving.decider import MAX_ATTEMPTS, SlowDown, decision_id, usable_features
-from serving.engine import decide
+from serving.engine import conclude, consider, weigh
+from serving.ramp.live import LiveRamp
 from serving.request import Knowledge, Request
 from serving.schema import DecideRequest, answer
 from serving.strategy import Strategy
@@ -59,13 +60,15 @@ class Batch:
         strategy: Strategy,
         features: GuardedStore | None,
         layers: Sequence[Layer],
+        ramp: LiveRamp | None = None,
     ) -> None:
+        """With a `ramp` its challenger decides for those it is tried on, as it does for the service."""
         self._settings = settings
         self._ledger = ledger
         self._strategy = strategy
         self._features = features
-        self._layers = tuple(layers)
-        self._classes = {a.id: a.action_class for a in strategy.catalogue.actions.values()}
+        self._ramp = ramp
+        self._layers = tuple(layers) if ramp is None or ramp.layer is None else (*layers, ramp.layer)
 
     def decide(
         self, request: BatchRequest, customer_ids: Iterable[str], clock: Callable[[], int]
@@ -78,20 +81,40 @@ class Batch:
         for ids in _blocks(customer_ids, BLOCK):
             messages = {customer_id: request.message(customer_id) for customer_id in ids}
             made = self._made_before(messages) if request.record else {}
-            waiting = [customer_id for customer_id in ids if customer_id not in made]
-            for attempt in range(1, MAX_ATTEMPTS + 1):
-                decided = self._decide_block([messages[c] for c in waiting], clock(), attempt)
-                made |= {decision.customer_id: decision for _, decision, _ in decided}
-                waiting = self._append(decided) if request.record and decided else []
-                if not waiting:
-                    break
-            else:
-                raise SlowDown("other requests keep taking the contact first; run it again with the same --run")
+            for strategy, theirs in self._shared_out([one for c, one in messages.items() if c not in made]):
+                made |= self._make(strategy, theirs, request.record, clock)
             yield [made[customer_id] for customer_id in ids]
 
-    def knowledge(self, customer_ids: Sequence[str], now: int) -> dict[str, Knowledge]:
-        """What the ledger and the feature store say of these customers, in a few statements."""
-        plan = self._strategy.contact_plan
+    def _shared_out(self, messages: Sequence[DecideRequest]) -> Iterator[tuple[Strategy, list[DecideRequest]]]:
+        """Who decides for whom."""
+        ramp, salt = self._ramp, self._settings.assignment_salt
+        tried = set() if ramp is None else {m.customer_id for m in messages if ramp.decides(salt, m.customer_id)}
+        rest = [m for m in messages if m.customer_id not in tried]
+        if rest:
+            yield self._strategy, rest
+        if ramp is not None and tried:
+            yield ramp.challenger, [m for m in messages if m.customer_id in tried]
+
+    def _make(
+        self, strategy: Strategy, messages: Sequence[DecideRequest], record: bool, clock: Callable[[], int]
+    ) -> dict[str, Decision]:
+        """The decisions by customer, recorded where that is wanted."""
+        waiting = {m.customer_id: m for m in messages}
+        made: dict[str, Decision] = {}
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            decided = self._decide_block(strategy, list(waiting.values()), clock(), attempt)
+            made |= {decision.customer_id: decision for _, decision, _ in decided}
+            refused = self._append(strategy, decided) if record else []
+            if not refused:
+                return made
+            waiting = {customer_id: waiting[customer_id] for customer_id in refused}
+        raise SlowDown("other requests keep taking the contact first; run it again with the same --run")
+
+    def knowledge(
+        self, customer_ids: Sequence[str], now: int, strategy: Strategy | None = None
+    ) -> dict[str, Knowledge]:
+        """What the ledger and the feature store say of these customers, as far back as the strategy looks."""
+        plan = (strategy or self._strategy).contact_plan
         heard_since = None if plan.heard_back is None else now - plan.heard_back
         before = self._ledger.before_decisions(customer_ids, now - plan.contacts_back, heard_since)
         rows = {} if self._features is None else self._features.read_many(customer_ids)
@@ -108,31 +131,37 @@ class Batch:
         slots, version = before.slots, before.contact_version
         return Knowledge(before.customer, features, fallback, slots, version, heard=before.heard)
 
-    def _decide_block(self, messages: Sequence[DecideRequest], now: int, attempt: int) -> list[Made]:
-        known = self.knowledge([m.customer_id for m in messages], now)
-        scores = self._strategy.scores_of_many([known[m.customer_id].features for m in messages])
+    def _decide_block(
+        self, strategy: Strategy, messages: Sequence[DecideRequest], now: int, attempt: int
+    ) -> list[Made]:
+        known = self.knowledge([m.customer_id for m in messages], now, strategy)
         salt = self._settings.assignment_salt
-        made = []
-        for message, customer_scores in zip(messages, scores, strict=True):
-            knowledge = known[message.customer_id]
-            decision = decide(
+        encoded = [strategy.encoded(known[m.customer_id].features) for m in messages]
+        considered = [
+            consider(
                 Request(message.request_id, message.customer_id, message.channels),
-                knowledge,
-                self._strategy,
-                decision_id=decision_id(salt, message.request_id),
+                known[message.customer_id],
+                strategy,
                 now=now,
                 layers=self._layers,
                 salt=salt,
-                attempt=attempt,
-                scores=customer_scores,
+                encoded=row,
+                scores=scores,
             )
-            made.append((message, decision, knowledge.contact_version))
+            for message, row, scores in zip(messages, encoded, strategy.scores(encoded), strict=True)
+        ]
+        made = []
+        for message, one, scores in zip(messages, considered, weigh(considered, strategy), strict=True):
+            key = decision_id(salt, message.request_id)
+            decision = conclude(one, scores, strategy, decision_id=key, attempt=attempt)
+            made.append((message, decision, one.knowledge.contact_version))
         return made
 
-    def _append(self, decided: Sequence[Made]) -> list[str]:
+    def _append(self, strategy: Strategy, decided: Sequence[Made]) -> list[str]:
         """Records the decisions; gives the customers of those refused."""
         rows = [ToAppend(d, _hash(m), msgspec.json.encode(answer(d)), version) for m, d, version in decided]
-        return [one.decision.customer_id for one in self._ledger.append_decisions(rows, self._classes)]
+        classes = {a.id: a.action_class for a in strategy.catalogue.actions.values()}
+        return [one.decision.customer_id for one in self._ledger.append_decisions(rows, classes)]
 
     def _made_before(self, messages: Mapping[str, DecideRequest]) -> dict[str, Decision]:
         """What this run has decided already, by customer."""

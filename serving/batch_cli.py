@@ -37,7 +37,9 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     try:
         live = Live(settings, ledger, features_opener(settings))
         live.refresh()
-        batch = Batch(settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)])
+        batch = Batch(
+            settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)], live.ramp
+        )
         calm_garbage()
         ids = ledger.customer_ids()
         with Progress(console=Console(stderr=True)) as progress, DecisionFile(out) as file:

@@ -6,6 +6,7 @@ Filter first, draw last; nothing re-ranks afterwards.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,11 +21,12 @@ from serving.exploration import Draw, Survivors, draw_slate
 from serving.expressions import Scope
 from serving.funnel import Funnel, defer_until, funnel
 from serving.request import Inputs, Knowledge, Request
-from serving.scoring import SCORED, Scores, score
+from serving.scoring import SCORED, Eligible, Scores, score
 from serving.strategy import Strategy
 
 #: Columns of a record that are often one number for all arms.
 SAME_FOR_MANY = frozenset({"context_weight", "lever", "contact_cost"})
+LITTLE_ENDIAN = sys.byteorder == "little"
 #: How long an answer may be carried out: a message within a day, a visit within the hour.
 OUTBOUND_EXPIRY = DAY
 VISIT_EXPIRY = HOUR
@@ -44,15 +46,11 @@ def decide(
     layers: Sequence[Layer],
     salt: str,
     attempt: int = 1,
-    scores: Mapping[str, float] | None = None,
 ) -> Decision:
-    """The decision on this request. The same arguments give the same decision, to the last bit.
-
-    `scores` are the customer's, where they are known already (`Strategy.scores`).
-    """
-    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt, scores=scores)
-    p_model = strategy.p_model(knowledge.features, considered.asked)
-    return conclude(considered, p_model, strategy, decision_id=decision_id, attempt=attempt)
+    """The decision on this request. The same arguments give the same decision, to the last bit."""
+    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt)
+    (scores,) = weigh([considered], strategy)
+    return conclude(considered, scores, strategy, decision_id=decision_id, attempt=attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,9 @@ class Considered:
     #: For each arm of the strategy why it is out, and (n,) the rows of those that are not.
     found: Funnel | None = None
     rows: np.ndarray = field(default_factory=_no_rows)
-    #: (k,) the rows the model is asked about: those without DO_NOTHING.
-    asked: np.ndarray = field(default_factory=_no_rows)
+    #: (k,) the customer as the models see them, and what of the features the correction looks at.
+    encoded: np.ndarray = field(default_factory=_no_rows)
+    covariates: tuple[int, ...] = ()
 
 
 def consider(
@@ -81,33 +80,50 @@ def consider(
     now: int,
     layers: Sequence[Layer],
     salt: str,
+    encoded: np.ndarray | None = None,
     scores: Mapping[str, float] | None = None,
 ) -> Considered:
-    """Assignment and the funnel. `scores` are the customer's, where they are known already (`Strategy.scores`)."""
+    """Assignment and the funnel. `encoded` and `scores` are the customer's, where `Strategy` was asked already."""
     variants = {layer.name: layer.assign(salt, request.customer_id) for layer in layers}
     reason = _reason(knowledge, strategy, variants)
     inputs = Inputs.of(request, knowledge, layers, salt)
     if reason is not None or knowledge.customer is None:
         return Considered(request, knowledge, now, inputs, variants, reason)
+    if encoded is None:
+        encoded = strategy.encoded(knowledge.features)
+    if scores is None:
+        (scores,) = strategy.scores([encoded])
     scope = _scope(request, knowledge, strategy, scores)
     found = funnel(strategy, request, knowledge, scope, now)
     rows = np.array([row for row, removal in enumerate(found.removals) if removal is None])
-    asked = rows[rows != strategy.nothing]
-    return Considered(request, knowledge, now, inputs, variants, None, scope, found, rows, asked)
+    seen = encoded, strategy.covariates(knowledge.features)
+    return Considered(request, knowledge, now, inputs, variants, None, scope, found, rows, *seen)
+
+
+def weigh(considered: Sequence[Considered], strategy: Strategy) -> list[Scores | None]:
+    """Asks the model and scores, for several customers at once; None where there is nothing to choose from."""
+    left = [one for one in considered if one.scope is not None]
+    if not left:
+        return [None] * len(considered)
+    asked = [one.rows[one.rows != strategy.nothing] for one in left]
+    p_model = strategy.p_model([one.encoded for one in left], asked)
+    eligible = [Eligible(one.rows, one.scope, one.covariates) for one in left if one.scope is not None]
+    scores = iter(score(strategy, p_model, eligible))
+    return [None if one.scope is None else next(scores) for one in considered]
 
 
 def conclude(
-    considered: Considered, p_model: np.ndarray, strategy: Strategy, *, decision_id: str, attempt: int = 1
+    considered: Considered, scores: Scores | None, strategy: Strategy, *, decision_id: str, attempt: int = 1
 ) -> Decision:
-    """Scoring, exploration and draw. `p_model`, shape (k,), is the model's answer on the rows `considered.asked`."""
+    """Exploration and draw. `scores` are those of the rows `considered.rows`."""
     request, knowledge, now, reason = considered.request, considered.knowledge, considered.now, considered.reason
     fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
     held_until, apprentice = None, None
-    if considered.scope is not None and considered.found is not None:
+    if considered.found is not None and scores is not None:
         key = (decision_id, strategy.policy_version, attempt)
-        candidates, items, apprentice, reason = _choose(considered, considered.found, p_model, strategy, key)
+        candidates, items, apprentice, reason = _choose(considered, considered.found, scores, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(considered.rows) == 1:
             reason = _nothing_left(request.channels, strategy)
@@ -157,12 +173,9 @@ def _nothing_left(channels: tuple[str, ...] | None, strategy: Strategy) -> str:
 
 
 def _choose(
-    considered: Considered, found: Funnel, p_model: np.ndarray, strategy: Strategy, key: tuple[object, ...]
+    considered: Considered, found: Funnel, scores: Scores, strategy: Strategy, key: tuple[object, ...]
 ) -> tuple[Candidates, tuple[Item, ...], Apprenticeship | None, str | None]:
     rows, now, limit = considered.rows, considered.now, considered.request.limit
-    assert considered.scope is not None
-    covariates = strategy.covariates(considered.knowledge.features)
-    scores = score(strategy, p_model, rows, considered.scope, covariates)
     nothing = int(np.searchsorted(rows, strategy.nothing))
     caps = None if strategy.caps is None else strategy.caps[rows]
     numbers, room = strategy.action_numbers[rows], _room(found, rows) if limit > 1 else None
@@ -173,7 +186,7 @@ def _choose(
         arms = [strategy.arms[row] for row in rows]
         draw, shares, apprentice, reason = follow(incumbent, arms, nothing, draws[0], shares)
         draws = [draw]
-    given = (scores, strategy, now, covariates)
+    given = (scores, strategy, now, considered.covariates)
     items = tuple(_item(rank, one, int(rows[one.index]), *given) for rank, one in enumerate(draws, 1))
     return _candidates(strategy, found.removals, scores, shares), items, apprentice, reason
 
@@ -183,24 +196,29 @@ def _room(found: Funnel, rows: np.ndarray) -> Callable[[Sequence[int]], np.ndarr
     return lambda drawn: found.contacts.room_after([int(rows[index]) for index in drawn], rows)
 
 
-def _scope(
-    request: Request, knowledge: Knowledge, strategy: Strategy, scores: Mapping[str, float] | None = None
-) -> Scope:
+def _scope(request: Request, knowledge: Knowledge, strategy: Strategy, scores: Mapping[str, float]) -> Scope:
     customer: dict[str, Scalar] = {name: knowledge.features.get(name) for name in strategy.compiled.customer_names}
     context = dict(request.context) | {"intent": request.intent, "placement": request.placement}
-    return Scope(customer, context, strategy.scores(knowledge.features) if scores is None else scores)
+    return Scope(customer, context, scores)
 
 
 def _candidates(
     strategy: Strategy, removals: Sequence[Removal | None], scores: Scores, shares: np.ndarray
 ) -> Candidates:
-    distinct = {id(r): r for r in removals if r is not None}
-    number = {key: n for n, key in enumerate(distinct)} | {id(None): -1}
+    # One removal stands for many arms, and most arms have none.
+    distinct: dict[int, int] = {}
+    whys: list[Removal] = []
+    removed = [-1] * len(removals)
+    for row, removal in enumerate(removals):
+        if removal is not None:
+            removed[row] = number = distinct.setdefault(id(removal), len(distinct))
+            if number == len(whys):
+                whys.append(removal)
     columns = {name: _packed(getattr(scores, name), name in SAME_FOR_MANY) for name in SCORED}
     return Candidates(
         arms=strategy.keys,
-        removed=[number[id(r)] for r in removals],
-        removals=list(distinct.values()),
+        removed=removed,
+        removals=whys,
         columns=columns | {"probability": _packed(shares, False)},
     )
 
@@ -209,7 +227,7 @@ def _packed(column: np.ndarray, may_be_one: bool) -> bytes | float:
     """A column as `Candidates` keeps it."""
     if may_be_one and (column == column[0]).all():
         return float(column[0])
-    return column.astype("<f8", copy=False).tobytes()
+    return column.tobytes() if LITTLE_ENDIAN else column.astype("<f8").tobytes()
 
 
 def _nothing(probability: float, now: int) -> Item:

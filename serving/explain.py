@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -70,9 +70,10 @@ def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def to_win(candidate: dict[str, Any], best: float) -> str | None:
-    """What would have made this arm the favourite, all else as it was; None for the favourite.
+    """What would have given this arm the highest priority, all else as it was; None where it has it.
 
-    A priority is P x C x V x L - cost, so the P or V it needs to reach the `best` one is told by division.
+    Not what would have had it drawn most often, which is the policy's to say. A priority is P x C x V x L - cost, so
+    the P or V it needs to reach the `best` one is told by division.
     """
     if candidate["stage"] is not None:
         return f"{candidate['rule']} to be {candidate['limit']}"
@@ -106,19 +107,43 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
             )
         else:
             lines.append(
-                f"{name} was possible: worth {candidate['priority']:.2f}, "
+                f"{name} was possible: priority {worth(candidate)}, "
                 f"drawn with probability {candidate['probability']:.4g}."
-                + (f" To be the favourite it needs {candidate['to_win']}." if candidate["to_win"] else "")
+                + (f" To have the highest it needs {candidate['to_win']}." if candidate["to_win"] else "")
             )
     return lines
 
 
 def headline(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """What was chosen and why, before anything is said of other arms."""
-    lines = [_choice(record, record["items"][0]), *_apprentice(record), *_unknown_channels(record, candidates)]
+    why = _apprentice(record) or _others_too(record, candidates)
+    lines = [_choice(record, record["items"][0]), *why, *_unknown_channels(record, candidates)]
     if record["fallback_reason"]:
         lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     return lines
+
+
+def worth(candidate: Mapping[str, Any]) -> str:
+    """A survivor's priority and, where it is known, one standard deviation of it.
+
+    >>> worth({"priority": 4.003, "deviation": 1.07}), worth({"priority": 0.0, "deviation": 0.0})
+    ('4.00, give or take 1.07', '0.00')
+    """
+    deviation = candidate["deviation"]
+    return f"{candidate['priority']:.2f}" + (f", give or take {deviation:.2f}" if deviation else "")
+
+
+def _others_too(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
+    """Where the arm drawn is not of the highest priority, which one is, and why it was not simply taken."""
+    possible = [c for c in candidates if c["stage"] is None]
+    drawn = record["items"][0]["arm"]
+    taken = [c["priority"] for c in possible if _arm(drawn["action"], drawn["channel"]).items() <= c.items()]
+    if not taken or taken[0] >= possible[0]["priority"]:
+        return []
+    return [
+        f"The highest priority had {_name(possible[0], first=False)} ({worth(possible[0])}), drawn with probability "
+        f"{possible[0]['probability']:.4g}: others are drawn too, so that what they bring is learned."
+    ]
 
 
 def _apprentice(record: dict[str, Any]) -> list[str]:
@@ -168,8 +193,11 @@ def _order(candidate: dict[str, Any]) -> tuple[bool, float]:
     return candidate["stage"] is not None, -candidate.get("priority", 0.0)
 
 
-def _name(arm: dict[str, Any]) -> str:
-    return "Doing nothing" if arm["action"] == DO_NOTHING.action else f"{arm['action']} by {arm['channel']}"
+def _name(arm: dict[str, Any], first: bool = True) -> str:
+    """`first`: of a sentence."""
+    if arm["action"] == DO_NOTHING.action:
+        return "Doing nothing" if first else "doing nothing"
+    return f"{arm['action']} by {arm['channel']}"
 
 
 def _arm(action: str, channel: str) -> dict[str, str | None]:

@@ -4,9 +4,9 @@ A record holds what the engine was given; the ledger holds every catalogue and p
 read from HOME/bundles by its id. So a copy of the ledger and the bundles is all that another machine needs.
 
 That floats come out the same to the last bit rests on this: LightGBM's text model holds every double in full, and a
-prediction is comparisons and a sum in a fixed order, on one thread; numpy adds in a fixed order too. Its `exp` (and
-SciPy's `ndtr`) may differ in the last bit between versions and between processors with and without AVX-512, and quiet
-hours follow the time-zone database: replay with the locked versions, and read a difference in the last digit so.
+prediction is comparisons and a sum in a fixed order, on one thread; numpy adds in a fixed order too, and what it gives
+differently on other processors (`exp`) is computed by `training.portable` instead. Quiet hours follow the time-zone
+database: replay with the locked versions.
 """
 
 from __future__ import annotations

@@ -33,32 +33,63 @@ class Scores:
 SCORED = tuple(field.name for field in fields(Scores))
 
 
-def score(
-    strategy: Strategy, predicted: np.ndarray, rows: np.ndarray, scope: Scope, covariates: Sequence[int]
-) -> Scores:
-    """The scores of the arms in `rows`, DO_NOTHING among them, which has no response probability, value 0 and cost 0.
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """What scoring one customer takes: the arms left, (n,) rows of the strategy with DO_NOTHING, and what is known."""
 
-    `predicted`, shape (n - 1,), is the model's response probability of the others, `covariates` the customer's.
+    rows: np.ndarray
+    scope: Scope
+    covariates: Sequence[int]
+
+
+def score(strategy: Strategy, predicted: np.ndarray, customers: Sequence[Eligible]) -> list[Scores]:
+    """The scores of each customer's arms. DO_NOTHING has no response probability, value 0 and cost 0.
+
+    `predicted` has the model's response probabilities of the other arms, one customer after another. All customers are
+    scored as one long column: what is computed number by number is the same to the last bit, alone or with others.
     """
+    if len(customers) == 1:
+        rows, (shift, variance) = customers[0].rows, _shifts(strategy, customers[0])
+    else:
+        rows = np.concatenate([one.rows for one in customers])
+        shift, variance = np.concatenate([_shifts(strategy, one) for one in customers], axis=1)
+    nothing = rows == strategy.nothing
     p_model = np.full(len(rows), np.nan)
-    p_model[rows != strategy.nothing] = predicted
-    shift, variance = strategy.correction.shifts(covariates, rows)
+    p_model[~nothing] = predicted
     p_accept = np.minimum(np.maximum(corrected(p_model, shift), P_RANGE[0]), P_RANGE[1])  # np.clip takes twice as long
-    weights = strategy.context_weights(scope.values["context"].get("intent"))
-    value, money = strategy.values, strategy.worth
-    if strategy.valued_by_expression or weights is not None:
-        value = _values(strategy, scope)
-        money = worth(value, weights, strategy.levers)
-    money, cost = money[rows], strategy.costs[rows]
+    value, weight, money = _worth(strategy, customers, rows)
+    lever, cost = strategy.levers[rows], strategy.costs[rows]
     # A cost is known: the deviation is that of P alone, p (1 - p) being the slope of P by its logit.
     deviation = np.abs(p_accept * (1.0 - p_accept) * np.sqrt(variance) * money)
-    deviation[rows == strategy.nothing] = 0.0
-    weight = np.ones(len(rows)) if weights is None else weights[rows]
-    priority = priorities(p_accept, money, cost)
-    return Scores(p_model, p_accept, value[rows], weight, strategy.levers[rows], cost, priority, deviation)
+    deviation[nothing] = 0.0
+    columns = (p_model, p_accept, value, weight, lever, cost, priorities(p_accept, money, cost), deviation)
+    if len(customers) == 1:
+        return [Scores(*columns)]
+    ends = np.cumsum([len(one.rows) for one in customers]).tolist()
+    return [Scores(*(column[a:b] for column in columns)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _values(strategy: Strategy, scope: Scope) -> np.ndarray:
+def _shifts(strategy: Strategy, one: Eligible) -> np.ndarray:
+    return strategy.correction.shifts(one.covariates, one.rows)
+
+
+def _worth(
+    strategy: Strategy, customers: Sequence[Eligible], rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) value of a success, context weight, and money for a response, of all customers' rows."""
+    weights = [strategy.context_weights(one.scope.values["context"].get("intent")) for one in customers]
+    plain = all(weight is None for weight in weights)
+    if plain and not strategy.valued_by_expression:
+        return strategy.values[rows], np.ones(len(rows)), strategy.worth[rows]
+    value = np.concatenate([values_of(strategy, one.scope)[one.rows] for one in customers])
+    if plain:
+        return value, np.ones(len(rows)), worth(value, None, strategy.levers[rows])
+    found = [np.ones(len(o.rows)) if w is None else w[o.rows] for o, w in zip(customers, weights, strict=True)]
+    weight = np.concatenate(found)
+    return value, weight, worth(value, weight, strategy.levers[rows])
+
+
+def values_of(strategy: Strategy, scope: Scope) -> np.ndarray:
     """(arms,) money for a success; where it is an expression, what it gives for this customer."""
     if not strategy.valued_by_expression:
         return strategy.values

@@ -28,6 +28,7 @@ from training.start import kin_of
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
+_NOTHING_SEEN = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -175,23 +176,24 @@ class Strategy:
         named = {name for e in every for name in e.names}
         return tuple(score for score in SCORES if f"score.{score}" in named)
 
-    def scores(self, features: Mapping[str, float | None]) -> dict[str, float]:
-        """churn and conversion probability of the customer, where an expression asks for them."""
-        return self.scores_of_many([features])[0]
+    def encoded(self, features: Mapping[str, float | None]) -> np.ndarray:
+        """(k,) a customer with these features as the models see them; nothing where there are none."""
+        return _NOTHING_SEEN if self.bundle is None else self.bundle.encoder.customer_row(features)
 
-    def scores_of_many(self, customers: Sequence[Mapping[str, float | None]]) -> list[dict[str, float]]:
-        """The same for each of several customers, in one prediction."""
+    def scores(self, customers: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        """churn and conversion probability of `encoded` customers, where an expression asks for them."""
         if self.bundle is None or not self._scores_read or not customers:
             return [{} for _ in customers]
-        matrix = np.stack([self.bundle.encoder.customer_row(features) for features in customers])
+        matrix = np.stack(customers)
         columns = [self.bundle.predict(name, matrix).tolist() for name in self._scores_read]
         return [dict(zip(self._scores_read, values, strict=True)) for values in zip(*columns, strict=True)]
 
-    def p_model(self, features: Mapping[str, float | None], rows: np.ndarray) -> np.ndarray:
-        """(len(rows),) response probability of these arms for a customer with these features."""
-        if self.bundle is None or not len(rows):
-            return np.full(len(rows), P_WITHOUT_MODEL)
-        return self._propensity.predict(self.bundle.encoder.customer_row(features), rows)
+    def p_model(self, customers: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Response probabilities of n `encoded` customers with the arms in `rows`, (m,) for each: one after another."""
+        count = sum(map(len, rows))
+        if self.bundle is None or not count:
+            return np.full(count, P_WITHOUT_MODEL)
+        return self._propensity.predict(customers, rows)
 
     def covariates(self, features: Mapping[str, float | None]) -> tuple[int, ...]:
         """What the correction looks at of a customer with these features."""
@@ -202,7 +204,7 @@ class Strategy:
         for name in dir(type(self)):
             if isinstance(getattr(type(self), name), cached_property) and (self.bundle or name != "_propensity"):
                 getattr(self, name)
-        self.scores({})
+        self.scores([self.encoded({})])
         return self
 
 

@@ -106,18 +106,20 @@ def _runners_up(possible: Sequence[Candidate], screen: Console) -> None:
     if len(possible) > RUNNERS_UP:
         screen.print(f"and {len(possible) - RUNNERS_UP} more")
     if possible[0]["to_win"]:
-        words = f"To be the favourite, {arm_name(possible[0])} needed {possible[0]['to_win']}."
+        words = f"To have the highest priority, {arm_name(possible[0])} needed {possible[0]['to_win']}."
         screen.print(words, highlight=False, markup=False)
 
 
 def _possible(candidates: Sequence[Candidate], everything: bool) -> Table:
-    heads = ["arm", "drawn with", "accepts", "worth", "priority"] + ["to be the favourite it needs"] * everything
+    heads = ["arm", "drawn with", "accepts", "worth", "priority"] + ["to have the highest it needs"] * everything
     table = _table("What else was possible", heads, numbers=(1, 2, 3, 4))
     for c in candidates:
         accepts = "" if c["p_accept"] is None else share(c["p_accept"])
         worth = "" if c["action_value"] is None else f"{c['action_value']:.2f}"
-        cells = [arm_name(c), share(c["probability"]), accepts, worth, f"{c['priority']:.2f}"]
-        _row(table, *cells, *[c["to_win"] or "nothing: it was"] * everything)
+        # With one standard deviation: a policy may well draw the less sure of two arms more often.
+        unsure = f" ± {c['deviation']:.2f}" if c["deviation"] else ""
+        cells = [arm_name(c), share(c["probability"]), accepts, worth, f"{c['priority']:.2f}{unsure}"]
+        _row(table, *cells, *[c["to_win"] or "it has it"] * everything)
     return table
 
 

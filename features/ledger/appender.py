@@ -45,7 +45,7 @@ class Appender:
         # Everybody asks for the locks of customers in one order, or two groups could wait for each other.
         places = sorted(range(len(entries)), key=lambda place: entries[place].customer_id)
         try:
-            found = self._all([entries[place] for place in places])
+            found = self._written([entries[place] for place in places])
         except Exception as error:
             if isinstance(error, self._path.operational_error) and getattr(error, "sqlstate", "") != DEADLOCK:
                 raise
@@ -55,13 +55,27 @@ class Appender:
         by_place = dict(zip(places, found, strict=True))
         return [by_place[place] for place in range(len(entries))]
 
-    def _all(self, entries: Sequence[Entry]) -> list[Exception | None]:
+    def whole(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        """For each None, or that its customer's contacts have moved, and it is not written.
+
+        Raises Conflict, and writes nothing at all, where a request was answered before.
+        """
+        try:
+            return self._written(entries, whole=True)
+        except self._path.integrity_error as error:
+            raise _answered() from error
+
+    def _written(self, entries: Sequence[Entry], *, whole: bool = False) -> list[Exception | None]:
         with short_transaction(self._engine, write=True) as cursor:
             self._path.share_log(cursor)
             customers = sorted({entry.customer_id for entry in entries})
             asked = {"customers": json.dumps(customers) if self._embedded else customers}
             before = {row[0]: row[1] for row in self._versions.run(cursor, asked).fetchall()}
             refusals, after = judge(entries, before)
+            if whole:
+                for refusal in refusals:
+                    if isinstance(refusal, Conflict):
+                        raise refusal
             taken = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
             self._path.write(cursor, taken, {c: (before[c], v) for c, v in after.items() if v != before[c]})
         return refusals

@@ -9,13 +9,12 @@ from typing import Any
 from sqlalchemy import Engine, and_, select
 
 from features.domain import Arm, Decision
-from features.errors import Conflict, ContactTaken
 from features.ledger import engine as database
 from features.ledger import tables as t
+from features.ledger.appender import Appender
 from features.ledger.entries import entry_of
 from features.ledger.items import CHUNK
-from features.ledger.path import SLOT_COLUMNS, DecisionPath
-from features.ledger.prepared import short_transaction
+from features.ledger.path import SLOT_COLUMNS
 from features.ledger.records import (
     BeforeDecision,
     ContactSlot,
@@ -38,7 +37,7 @@ class Bulk:
     """What decisions have to know, and what they write, for blocks of customers."""
 
     _engine: Engine
-    _path: DecisionPath
+    _appender: Appender
 
     def before_decisions(
         self, customer_ids: Sequence[str], since: int, heard_since: int | None = None
@@ -78,21 +77,11 @@ class Bulk:
         Returns those refused, of which nothing is written, because their customer's contacts have moved meanwhile.
         Raises Conflict, and writes nothing at all, where a request was answered before.
         """
-        try:
-            return self._append_all(made, action_classes)
-        except self._path.integrity_error as error:
-            raise Conflict("a request was answered meanwhile", field="request_id") from error
-
-    def _append_all(self, made: Sequence[ToAppend], action_classes: Mapping[str, str]) -> list[ToAppend]:
-        refused = []
-        with short_transaction(self._engine, write=True) as cursor:
-            for one in made:
-                entry = entry_of(one.decision, one.request_hash, one.answer, one.contact_version, action_classes)
-                try:
-                    self._path.append(cursor, entry)
-                except ContactTaken:
-                    refused.append(one)
-        return refused
+        entries = [
+            entry_of(one.decision, one.request_hash, one.answer, one.contact_version, action_classes) for one in made
+        ]
+        refusals = self._appender.whole(entries)
+        return [one for one, refusal in zip(made, refusals, strict=True) if refusal is not None]
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -62,12 +62,13 @@ def batch_rows(home: Path) -> list[dict[str, Any]]:
     from tests.bench.batch import batch_seconds
 
     times = batch_seconds(home)
-    recorded, dry = times.recorded / times.bare, times.dry / times.bare
-    middle = [float(np.median(ratios)) for ratios in (recorded, dry)]
-    spread = [(float(ratios.min()), float(ratios.max())) for ratios in (recorded, dry)]
+    ways = [seconds / times.bare for seconds in (times.recorded, times.squarecb, times.dry)]
+    middle = [float(np.median(ratios)) for ratios in ways]
+    spread = [(float(ratios.min()), float(ratios.max())) for ratios in ways]
     return [
         row("batch decisions, recorded / bare LightGBM predict", middle[0], "ratio", "<= 2.0", "<= 1.3", spread[0]),
-        row("batch decisions, dry run / bare LightGBM predict", middle[1], "ratio", interval=spread[1]),
+        row("the same, policy squarecb", middle[1], "ratio", "<= 2.0", "<= 1.3", spread[1]),
+        row("batch decisions, dry run / bare LightGBM predict", middle[2], "ratio", interval=spread[2]),
         row("batch decisions per second, recorded", times.customers / float(np.median(times.recorded)), "1/s"),
         row("rows predicted for a customer", times.rows / times.customers, "rows"),
     ]

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightgbm
@@ -19,16 +19,22 @@ from serving.assignment import holdout_layer
 from serving.batch import Batch, BatchRequest
 from serving.batch_file import DecisionFile
 from serving.refresh import Live
+from serving.strategy import Strategy
 from serving.wiring import calm_garbage, end_calm, features_opener
+from training.explorer import make_explorer
 
 ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSeconds:
-    """Seconds of each round, (n,): a batch that records and reserves, one that only writes its file, predictions."""
+    """Seconds of each round, (n,): a batch that records and reserves, one that only writes its file, predictions.
+
+    `squarecb` records too, by the cheaper policy that the prototype of workload W drew with.
+    """
 
     recorded: np.ndarray
+    squarecb: np.ndarray
     dry: np.ndarray
     bare: np.ndarray
     customers: int
@@ -48,20 +54,29 @@ def batch_seconds(home: Path) -> BatchSeconds:
         settings = load_settings(copy, environment={})
         ledger = open_ledger(settings.ledger, tidy_aside=True)
         batch, live = _batch(settings, ledger)
+        cheap = Batch(
+            settings, ledger, _by_squarecb(settings, live), live.features, [holdout_layer(settings.holdout_share)]
+        )
         calm_garbage()  # as the command does
         customers = ledger.customer_ids()
         booster, matrix = bare(batch, live, customers)
-        times: list[tuple[float, float, float]] = []
+        times: list[tuple[float, ...]] = []
         for number in range(ROUNDS + 1):
             recorded = _timed(batch, ledger, folder, BatchRequest(f"bench-{os.getpid()}-{number}"))
+            squarecb = _timed(cheap, ledger, folder, BatchRequest(f"squarecb-{os.getpid()}-{number}"))
             dry = _timed(batch, ledger, folder, BatchRequest(f"dry-{number}", record=False))
             start = time.perf_counter()
             booster.predict(matrix, raw_score=True, num_threads=1)
-            times.append((recorded, dry, time.perf_counter() - start))
+            times.append((recorded, squarecb, dry, time.perf_counter() - start))
         end_calm()
         ledger.close()
-    first, second, third = np.array(times[1:]).T  # the first round warms
-    return BatchSeconds(first, second, third, len(customers), len(matrix))
+    columns = np.array(times[1:]).T  # the first round warms
+    return BatchSeconds(*columns, customers=len(customers), rows=len(matrix))
+
+
+def _by_squarecb(settings: Settings, live: Live) -> Strategy:
+    explorer = make_explorer(replace(settings, policy="squarecb"))
+    return replace(live.strategy, policy=explorer).warm()
 
 
 def _batch(settings: Settings, ledger: Ledger) -> tuple[Batch, Live]:

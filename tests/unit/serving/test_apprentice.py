@@ -16,6 +16,7 @@ from serving.explain import explanation
 from serving.ramp.apprenticeship import apprenticed
 from serving.replay import SAME, Archive, asked, make_again, replay
 from serving.schema import DecideRequest, Incumbent
+from serving.shadow import shares_of
 from tests.unit.serving.conftest import SHOP_NOW
 
 Deciding = Callable[..., Any]
@@ -45,26 +46,30 @@ def test_the_incumbents_choice_is_answered_for_certain_and_segues_own_is_recorde
         told = one["apprentice"]
         assert told["incumbent"] == "advice@web"
         assert 0.0 < told["own_probability"] <= 1.0
-        assert told["agreed"] == (told["incumbent_probability"] > 0.5)
     assert {v.kind for v in replay(world.ledger, world.settings.bundle_folder)} == {SAME}
     told = explanation(msgspec.json.decode(msgspec.json.encode(made[0])))["summary"]
     assert any("incumbent's choice, advice@web; Segue would have drawn" in line for line in told)
 
 
-def test_what_segue_would_have_drawn_is_what_it_draws_by_itself(deciding: Deciding) -> None:
-    world = deciding(deadline_seconds=30.0, apprentice=True)
-    told = [one["apprentice"]["own"] for one in ask(world, ADVICE)]
+@pytest.mark.parametrize("policy", ["thompson", "epsilon-greedy"])
+def test_what_segue_would_have_drawn_is_what_it_draws_by_itself(deciding: Deciding, policy: str) -> None:
+    world = deciding(deadline_seconds=30.0, apprentice=True, policy=policy)
+    told = [one["apprentice"] for one in ask(world, ADVICE)]
+    assert {one["agreed"] for one in told} == {True, False}
     archive = Archive(world.ledger, world.settings.bundle_folder)
-    drawn = []
+    again = []
     for one in world.ledger.live_records(0, 100):
         record = json.loads(one.record)
         if record["candidates"] is None:
             continue
         request, inputs = asked(record)
         strategy = archive.strategy(*(record["versions"][name] for name in ("bundle", "policy", "catalogue")))
-        again = make_again(record, replace(request, incumbent=None), inputs, strategy)
-        drawn.append(again.arm.key)
-    assert drawn == told
+        again.append(make_again(record, replace(request, incumbent=None), inputs, strategy))
+    assert [one.arm.key for one in again] == [one["own"] for one in told]
+    shares = [shares_of(one.candidates) for one in again]
+    assert [of["advice@web"] for of in shares] == [one["incumbent_probability"] for one in told]
+    # To agree is to choose what Segue would draw most often.
+    assert [of["advice@web"] == max(of.values()) for of in shares] == [one["agreed"] for one in told]
 
 
 def test_a_choice_that_a_limit_forbids_is_not_carried_out(deciding: Deciding) -> None:

@@ -12,13 +12,14 @@ from features.catalogue import Catalogue, load_catalogue
 from features.clock import DAY, HOUR, parse_time
 from features.domain import DO_NOTHING, Arm, Candidate, Customer, Decision, Stage
 from features.ledger import ContactSlot
+from features.settings import Settings
 from serving.assignment import Layer, holdout_layer
 from serving.engine import decide
 from serving.expressions import compile_catalogue
 from serving.request import Knowledge, Request
 from serving.strategy import P_WITHOUT_MODEL, Strategy
 from training.bandit import UNIT, ArmStatistics, PolicySnapshot
-from training.explorer import Explorer
+from training.explorer import Explorer, make_explorer
 from training.policies import EpsilonGreedy
 from training.residual import taught
 
@@ -223,6 +224,24 @@ def test_what_was_learned_changes_the_priority_and_the_draw(strategy: Strategy) 
     assert one.p_accept == pytest.approx(0.4, abs=0.05)  # half of 100 accepted it, 2 % were expected to
     assert one.probability == max(c.probability for c in decision.candidates or ())
     assert decision.versions.policy == "epsilon-greedy-0.1/1"
+
+
+def test_in_a_new_home_draws_go_by_what_a_success_is_worth_and_every_arm_has_a_chance(strategy: Strategy) -> None:
+    new = replace(strategy, policy=make_explorer(Settings()))
+    made = ask(new)
+    assert (made.fallback_reason, made.versions.policy) == ("no_model", f"{new.policy.name}/0")
+    possible = sorted((c for c in made.candidates or () if c.removal is None), key=lambda c: c.priority or 0.0)
+    # Of the arms nothing is known but what they are worth: one probability for all, and unsure of it alike.
+    arms = [c for c in possible if c.arm != DO_NOTHING.key]
+    assert [c.p_accept for c in arms] == [P_WITHOUT_MODEL] * 3
+    unsure = [(c.deviation or 0.0) / ((c.priority or 0.0) + c.contact_cost) for c in arms]
+    assert unsure == pytest.approx([unsure[0]] * 3)
+    assert 0.5 < unsure[0] < 1.0
+    shares = [c.probability for c in possible]
+    assert shares == sorted(shares)
+    assert shares[0] == new.policy.probability_floor  # doing nothing: no arm is likely to bring less
+    assert shares[1] > 0.05
+    assert shares[-1] < 0.8
 
 
 def test_an_empty_catalogue_is_a_result(tmp_path: Path) -> None:
