@@ -11,10 +11,9 @@ from features.errors import CatalogueError, NoData, NotFound
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.expressions import compile_catalogue
-from training.bundle import bundle_ids, load_bundle
+from training.bundle import bundle_ids, load_bundle, publish_champion
 from training.explorer import make_explorer, named_explorer
 from training.pointer import Pointer, read_pointer
-from training.release import promote
 from training.report import Tracker
 
 
@@ -25,6 +24,10 @@ class Contender:
     bundle: str | None
     policy: str
     catalogue: str
+
+    def told(self) -> str:
+        """What it consists of, in a line."""
+        return f"bundle {self.bundle}, policy {self.policy}, catalogue {self.catalogue}"
 
     def differences(self, other: Contender) -> list[str]:
         """What is not the same in both."""
@@ -80,10 +83,39 @@ def pointer_of(settings: Settings, contender: Contender, *, catalogue: bool) -> 
 
 
 def crown(settings: Settings, ledger: Ledger, contender: Contender, tracker: Tracker) -> None:
-    """Makes it what decides: the files of its catalogue first, the pointer last."""
-    if contender.catalogue != reigning(settings, ledger).catalogue:
-        write_sources(settings.catalogue_folder, ledger.catalogue_files(contender.catalogue) or {})
-    promote(settings.bundle_folder, contender.bundle, tracker, pointer_of(settings, contender, catalogue=False).policy)
+    """Makes it what decides. Raises NotFound or UntrustedArtefact, and changes nothing, where part of it is missing."""
+    _decides(settings, ledger, pointer_of(settings, contender, catalogue=True), tracker)
+
+
+def go_back(settings: Settings, ledger: Ledger, tracker: Tracker) -> Pointer:
+    """Makes the whole strategy before this one decide again, and returns what it is: bundle, policy, and the catalogue
+    where that had given way (edits of the files since are kept in the ledger). To go back twice is to go forward again.
+
+    Raises NotFound where there was none, and as `crown` does.
+    """
+    pointer = read_pointer(settings.bundle_folder)
+    if pointer is None or pointer.previous is None:
+        raise NotFound("there was no champion before this one", code="no_previous_champion")
+    _decides(settings, ledger, pointer.previous, tracker)
+    return pointer.previous
+
+
+def _decides(settings: Settings, ledger: Ledger, pointer: Pointer, tracker: Tracker) -> None:
+    """All of it is known to be there before anything is changed; the alias first, the pointer that serving reads last.
+
+    Who crashes in between and asks again gets there; the files of the catalogue are the last step but one.
+    """
+    folder = settings.bundle_folder
+    load_bundle(folder / pointer.bundle_id)
+    gave_way, files = None, None
+    if pointer.catalogue is not None and pointer.catalogue != (now := kept(ledger, settings.catalogue_folder).version):
+        gave_way, files = now, ledger.catalogue_files(pointer.catalogue)
+        if files is None:
+            raise NotFound(f"catalogue {pointer.catalogue} is not in the ledger", code="unknown_catalogue")
+    tracker.promote(folder / pointer.bundle_id)
+    if files is not None:
+        write_sources(settings.catalogue_folder, files)
+    publish_champion(folder, pointer.bundle_id, pointer.policy, gave_way)
 
 
 def write_sources(folder: Path, files: Mapping[str, str]) -> None:

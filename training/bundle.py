@@ -183,9 +183,12 @@ def champion(bundle_folder: Path) -> Path | None:
     return None if found is None else bundle_folder / found.bundle_id
 
 
-def publish_champion(bundle_folder: Path, bundle_id: str, policy: str | None = None) -> None:
+def publish_champion(
+    bundle_folder: Path, bundle_id: str, policy: str | None = None, gave_way: str | None = None
+) -> None:
     """Points `champion.json` at a bundle in one step, and at a policy where it is not to be the home's own.
 
+    What it said before is its `previous`, with the version of the catalogue that `gave_way`, if one had to.
     Raises NotFound or UntrustedArtefact, and changes nothing, when the bundle is not whole.
     """
     if not BUNDLE_ID.fullmatch(bundle_id):
@@ -195,4 +198,7 @@ def publish_champion(bundle_folder: Path, bundle_id: str, policy: str | None = N
         before = read_pointer(bundle_folder)
     except UntrustedArtefact:
         before = None  # what is damaged is what this repairs
-    write_pointer(bundle_folder, Pointer(bundle_id, policy, previous=None if before is None else before.bundle_id))
+    previous = None if before is None else Pointer(before.bundle_id, before.policy, gave_way)
+    if before is not None and previous == Pointer(bundle_id, policy):
+        previous = before.previous  # the same once more is no way back
+    write_pointer(bundle_folder, Pointer(bundle_id, policy, previous=previous))

@@ -50,6 +50,11 @@ class Comparison:
         """Better by more than luck: the one-sided 95 % interval of the gain lies above 0."""
         return bool(self.gain > CLEAR * self.standard_error and self.gain > 0.0)
 
+    @property
+    def worse(self) -> bool:
+        """Worse by more than luck."""
+        return bool(self.gain < -CLEAR * self.standard_error and self.gain < 0.0)
+
 
 def log_losses(probabilities: Floats, labels: Floats) -> Floats:
     """-log of the probability given to what happened, row by row; 0 and 1 are moved in by 1e-12."""

@@ -35,6 +35,10 @@ PARAMETERS: Mapping[str, Any] = {
     "num_threads": 2,
     "verbosity": -1,
 }
+#: What one model does otherwise. Between arms what counts is a smooth change from customer to customer, and thresholds
+#: drawn at random average out to one: in the known-truth worlds 1 to 4 points more of the way from random to best after
+#: 50,000 decisions, and no log loss worth naming on Starbucks, where churn and conversion lose by it.
+OTHERWISE: Mapping[str, Mapping[str, Any]] = {"propensity": {"extra_trees": True}}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +74,8 @@ def fit(dataset: Dataset, seed: int) -> Trial:
     `shortcoming`.
     """
     train, calibration, test = (dataset.parts[s] for s in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST))
-    booster = _grow(train, seed)
+    parameters = {**PARAMETERS, **OTHERWISE.get(dataset.name, {})}
+    booster = _grow(train, parameters, seed)
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     margins = booster.predict(calibration.matrix, raw_score=True, num_iteration=booster.best_iteration)
     scorer = Scorer(text, fit_calibration(margins, calibration.labels))
@@ -88,7 +93,7 @@ def fit(dataset: Dataset, seed: int) -> Trial:
         dataset.name,
         scorer,
         {
-            **PARAMETERS,
+            **parameters,
             "seed": seed,
             "trees": booster.best_iteration,
             "calibration": scorer.calibration.method,
@@ -104,7 +109,7 @@ def fit(dataset: Dataset, seed: int) -> Trial:
     )
 
 
-def _grow(train: Rows, seed: int) -> Any:
+def _grow(train: Rows, parameters: Mapping[str, Any], seed: int) -> Any:
     """A booster stopped early by customers kept aside within the train slice; later slices are not touched."""
     import lightgbm
 
@@ -114,7 +119,7 @@ def _grow(train: Rows, seed: int) -> Any:
         aside = np.arange(len(train.labels)) % STOPPING_SHARE == 0
     learned = lightgbm.Dataset(train.matrix[~aside], train.labels[~aside], free_raw_data=True)
     return lightgbm.train(
-        dict(PARAMETERS) | {"seed": seed},
+        {**parameters, "seed": seed},
         learned,
         num_boost_round=TREES,
         valid_sets=[learned.create_valid(train.matrix[aside], train.labels[aside])],

@@ -16,6 +16,8 @@ from features.encode import Encoder
 from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
+from training.against_champion import against_champion, standing
+from training.bundle import Bundle
 from training.covariates import Covariates, choose_covariates, varied_covariates
 from training.dataset import Dataset, Source, customer_datasets, propensity_dataset
 from training.evaluate import Verdict
@@ -55,7 +57,7 @@ def train(
     with _open(settings) as history:
         source = make_source(history, catalogue, applied_contract(settings), now)
         horizon = choose_horizon(settings.horizon_days, source.span)
-        tried = try_all(source, horizon, settings.seed, progress)
+        tried = try_all(source, horizon, settings.seed, progress, standing(settings.bundle_folder))
     report = TrainingReport(tried.reports, horizon / DAY, now, commit_of(Path(__file__).parent))
     progress("writing the bundle", 0.75)
     made_of = (source.contract, source.encoder, tried.covariates, tried.start, tried.reference)
@@ -100,20 +102,23 @@ class Tried:
     reference: pa.Table
 
 
-def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent) -> Tried:
-    """Fits and judges churn, conversion and propensity, one after the other so that memory holds one data set."""
+def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent, held: Bundle | None = None) -> Tried:
+    """Fits and judges churn, conversion and propensity, one after the other so that memory holds one data set.
+
+    `held` is the champion's bundle, whose models are judged on the same rows.
+    """
     progress("features of customers at the cut-offs", 0.1)
     datasets = customer_datasets(source, horizon)
     tried = []
     for share, name in ((0.25, "churn"), (0.35, "conversion")):
         progress(f"fitting {name}", share)
-        tried.append(attempt(name, datasets.get(name), seed))
+        tried.append(attempt(name, datasets.get(name), seed, source.encoder, held))
     reference = datasets["conversion"].reference if datasets else None
     datasets = {}
     progress("features of customers at past decisions", 0.45)
     decided = propensity_dataset(source)
     progress("fitting propensity", 0.6)
-    trial, about = attempt("propensity", decided, seed)
+    trial, about = attempt("propensity", decided, seed, source.encoder, held)
     tried.append((trial, about))
     if reference is None or decided.shortcoming() is None:
         # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
@@ -134,8 +139,10 @@ def leant_on(scorer: Scorer, customer_columns: tuple[str, ...], dataset: Dataset
     return choose_covariates(customer_columns, scorer.gains()[:width], dataset.parts[Slice.TRAIN].matrix[:, :width])
 
 
-def attempt(name: str, dataset: Dataset | None, seed: int) -> tuple[Trial | None, ModelReport]:
-    """One model fitted and reported, or the reason why there is none."""
+def attempt(
+    name: str, dataset: Dataset | None, seed: int, encoder: Encoder, held: Bundle | None
+) -> tuple[Trial | None, ModelReport]:
+    """One model fitted and reported, beside the champion's where there is one, or the reason why there is none."""
     if dataset is None:
         reason = (
             "too little history: it is shorter than four times the horizon, the days ahead that are predicted; "
@@ -147,13 +154,15 @@ def attempt(name: str, dataset: Dataset | None, seed: int) -> tuple[Trial | None
     if shortcoming:
         return None, about
     trial = fit(dataset, seed)
+    beside = None if held is None else against_champion(held, trial, dataset, encoder)
     return trial, replace(
         about,
         verdict=trial.verdict,
-        reason=trial.reason,
-        metrics=trial.metrics,
+        reason=trial.reason if beside is None else f"{trial.reason}; {beside.told}",
+        metrics={**trial.metrics, **({"champion": beside.metrics} if beside and beside.metrics else {})},
         against_constant=trial.against_constant,
         against_logistic=trial.against_logistic,
+        against_champion=None if beside is None else beside.comparison,
         parameters=trial.parameters,
         pictures=pictures(name, trial.predictions),
     )

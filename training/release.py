@@ -28,6 +28,7 @@ from training.bundle import (
 from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.models import Trial
+from training.pointer import read_pointer
 from training.report import ModelReport, Tracker, TrainingReport
 from training.start import NO_START, Start
 
@@ -90,20 +91,35 @@ def promote_if_fit(
 ) -> TrainingReport:
     """Makes the report's bundle the champion where none has decided yet; `promoted` and `note` say what was done.
 
-    Nor may it lose a model. Once there are decisions to compare on, the whole strategy is judged by `segue promote`.
+    It may lose no model, and none may predict worse than the champion's. Once there are decisions to compare on, the
+    whole strategy is judged by `segue promote`.
     """
     if report.folder is None:
         return report
-    current = champion(bundle_folder)
+    current, worse = champion(bundle_folder), _worse(report)
     if current is not None and current.is_dir() and live_decisions:
-        return replace(report, note=f"not promoted yet; `segue promote` compares it with {current.name}")
+        beware = f"; beware, {worse}" if worse else ""
+        return replace(report, note=f"not promoted yet; `segue promote` compares it with {current.name}{beware}")
     # A champion that cannot be read decides nothing, so there is nothing to lose by replacing it.
     held = load_bundle(current).models if current is not None and current.is_dir() else ()
     refusal = objection(load_bundle(report.folder).models, held)
+    if refusal is None and worse:
+        refusal = (
+            f"not promoted: {worse}. Look for what changed in the data, and train again; "
+            f"`segue promote {report.folder.name}` makes it the champion all the same"
+        )
     if refusal is not None:
         return replace(report, note=refusal)
-    promote(bundle_folder, report.folder.name, tracker)
+    pointer = read_pointer(bundle_folder)
+    # Only the models are new: a champion's own policy stays.
+    promote(bundle_folder, report.folder.name, tracker, None if pointer is None else pointer.policy)
     return replace(report, promoted=True)
+
+
+def _worse(report: TrainingReport) -> str:
+    """Which models of the bundle predict worse than the champion's on the same later rows; empty where none does."""
+    worse = [m.name for m in report.models if m.against_champion is not None and m.against_champion.worse]
+    return f"{' and '.join(worse)} predicted worse than the champion's on the same later rows" if worse else ""
 
 
 def objection(models: Sequence[str], champion_models: Sequence[str]) -> str | None:

@@ -12,7 +12,8 @@ from training.evaluate import Comparison, Metrics, Verdict
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """What became of one model. `metrics` of model, constant and logistic on the test slice, or empty."""
+    """What became of one model. `metrics` of model, constant and logistic on the test slice, and of the champion's own
+    model where it could be compared; or empty."""
 
     name: str
     verdict: Verdict
@@ -23,6 +24,7 @@ class ModelReport:
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     against_constant: Comparison | None = None
     against_logistic: Comparison | None = None
+    against_champion: Comparison | None = None
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     #: File name to PNG.
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -33,7 +35,12 @@ class ModelReport:
         for who, metrics in self.metrics.items():
             prefix = "" if who == "model" else f"{who}_"
             flat |= {f"{prefix}{name}": value for name, value in metrics.to_json().items()}
-        for who, comparison in (("constant", self.against_constant), ("logistic", self.against_logistic)):
+        compared = {
+            "constant": self.against_constant,
+            "logistic": self.against_logistic,
+            "champion": self.against_champion,
+        }
+        for who, comparison in compared.items():
             if comparison is not None:
                 flat[f"gain_over_{who}"] = comparison.gain
                 flat[f"gain_over_{who}_standard_error"] = comparison.standard_error

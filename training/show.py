@@ -56,7 +56,7 @@ def _model_rows(table: Table, model: ModelReport) -> None:
     for who, metrics in model.metrics.items():
         first = who == "model"
         head = (model.name, f"{model.rows:,}", f"{model.positives:,}") if first else (f"  {who}", "", "")
-        table.add_row(*head, *_numbers(metrics), end_section=who == "logistic")
+        table.add_row(*head, *_numbers(metrics), end_section=who == list(model.metrics)[-1])
 
 
 def _numbers(metrics: Metrics) -> list[str]:

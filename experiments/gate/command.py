@@ -17,17 +17,16 @@ from experiments.gate.page import in_words, row, write_finding
 from experiments.gate.promotion import Finding, find, install
 from experiments.ope.log_ledger import MOST_DECISIONS
 from features.clock import now
-from features.errors import NotFound
 from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
-from serving.contender import challenger
+from serving.contender import challenger, go_back
 from serving.ramp.apprenticeship import apprenticed
 from serving.ramp.control import start
 from training.evaluate import Verdict
+from training.explorer import make_explorer
 from training.pointer import read_pointer
 from training.registry import MlflowTracker
-from training.release import promote as point_at
 from training.report import Tracker
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INSUFFICIENT: "yellow"}
@@ -46,7 +45,7 @@ class Asked:
 
 
 def promote(home: Path | None, asked: Asked) -> None:
-    """Judges, prints, keeps, and promotes what passes; exit status 1 where it does not pass.
+    """Judges, prints, keeps, and promotes what passes; exit status 1 where it fails, 2 where too little is known.
 
     Raises NoData without any bundle, NotFound or UntrustedArtefact for one that is not whole.
     """
@@ -64,7 +63,7 @@ def promote(home: Path | None, asked: Asked) -> None:
         html, machine = keep(finding, settings, tracker)
         console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
         if finding.verdict is not Verdict.PASS:
-            raise typer.Exit(1)
+            raise typer.Exit(1 if finding.verdict is Verdict.FAIL else 2)
         if asked.ramp and not asked.dry_run and not finding.first:
             console.print(f"{candidate.bundle}: {start(settings, ledger, candidate, now()).told}", highlight=False)
         elif not asked.dry_run:
@@ -85,14 +84,24 @@ def promote_trained(settings: Settings, ledger: Ledger, bundle: str) -> str:
     return f"{bundle}: {finding.verdict}" + (f" ({', '.join(held)}); the champion stays" if held else "")
 
 
-def go_back(home: Path | None) -> None:
-    """Points at the champion before this one again. Raises NotFound where there was none."""
+def back(home: Path | None) -> None:
+    """The whole strategy before this one decides again. Raises NotFound where there was none."""
     settings = load_settings(home)
-    pointer = read_pointer(settings.bundle_folder)
-    if pointer is None or pointer.previous is None:
-        raise NotFound("there was no champion before this one", code="no_previous_champion")
-    point_at(settings.bundle_folder, pointer.previous, MlflowTracker(settings))
-    Console().print(f"champion: {pointer.previous}, as before; its policy is the home's own", highlight=False)
+    ledger = open_ledger(settings.ledger)
+    try:
+        left = read_pointer(settings.bundle_folder)
+        found = go_back(settings, ledger, MlflowTracker(settings))
+    finally:
+        ledger.close()
+    assert left is not None
+    own = f"{make_explorer(settings).name} (the home's own)"
+    catalogue = found.catalogue or "left as it is (that promotion changed none)"
+    Console().print(
+        f"champion: {found.bundle_id}, as before\npolicy: {found.policy or own}\ncatalogue: {catalogue}\n"
+        f"`segue promote --back` once more returns to {left.bundle_id} with policy {left.policy or own}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def keep(finding: Finding, settings: Settings, tracker: Tracker) -> tuple[Path, Path]:
@@ -119,6 +128,10 @@ def show(finding: Finding, console: Console) -> None:
         name, verdict, *rest = row(gate)
         table.add_row(name, f"[{_COLOURS[gate.verdict]}]{verdict}[/]", *rest)
     console.print(table)
+    if finding.champion is not None:
+        for what in finding.candidate.differences(finding.champion):
+            new, old = getattr(finding.candidate, what), getattr(finding.champion, what)
+            console.print(f"{what}: {new} instead of {old}", highlight=False)
     console.print(f"[bold]{finding.verdict}[/bold]: {in_words(finding)}", highlight=False)
 
 

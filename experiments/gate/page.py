@@ -30,8 +30,9 @@ _IN_WORDS = {
 }
 FIRST = (
     "There is no champion yet, or it has not made a single decision, so there is nothing to compare with: the models' "
-    "own verdicts stand alone."
+    "own verdicts stand alone, and policy and catalogue are taken as they are given."
 )
+SAME = "This is the champion itself, so there is nothing to gain: name another bundle, a --policy or a --catalogue."
 
 
 def write_finding(finding: Finding, folder: Path) -> tuple[Path, Path]:
@@ -61,6 +62,8 @@ def in_words(finding: Finding) -> str:
     """What it comes to, in a sentence or two."""
     if finding.first and finding.verdict is Verdict.PASS:
         return FIRST
+    if finding.champion == finding.candidate:
+        return SAME
     return _IN_WORDS[finding.verdict]
 
 

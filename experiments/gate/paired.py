@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
@@ -14,13 +14,10 @@ from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, MOST_UNSUPPORTED
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence, evidence
 from experiments.ope.feedback import Floats, LoggedFeedback
-from experiments.ope.intervals import Bounds, by_unit, cumulants, skewed
+from experiments.ope.intervals import Bounds, cumulants, skewed
 from experiments.ope.target import Target
 from features.errors import InvalidInput
 
-#: Fewest responses that the difference may rest on. Of policies that hardly differ one or two responses would say
-#: better or worse by the luck of which policy they fell to.
-LEAST_TELLING = 30.0
 #: Importance weights closer than this are the same: what is left is rounding.
 _ALIKE = 1e-9
 
@@ -88,32 +85,23 @@ def paired(
     if (np.abs(seen[0].weight - seen[1].weight) <= _ALIKE).all():
         gain, spread = Value(0.0, Bounds(0.0, 0.0)), 0.0
     else:
-        gain, spread = _gain(difference(first, second), champion_value.interval, candidate_value.interval)
+        parts = difference(first, second)
+        gain = Value(parts.value, skewed(parts))
+        spread = math.sqrt(max(one.variance for one in cumulants(parts)))
     effective = found[1].effective_sample_size
     return Paired(None, len(log), champion_value, candidate_value, gain, spread, effective)
 
 
-def _gain(parts: Contributions, champion: Bounds, candidate: Bounds) -> tuple[Value, float]:
-    """The difference with its interval, and its standard error.
-
-    Where it rests on too little, the intervals of both are set against each other: wider than need be.
-    """
-    if _telling(parts) >= LEAST_TELLING:
-        return Value(parts.value, skewed(parts)), math.sqrt(cumulants(parts)[0].variance)
-    apart = Bounds(candidate.low - champion.high, candidate.high - champion.low)
-    return Value(parts.value, apart), (apart.high - apart.low) / 3.92
-
-
 def difference(champion: Contributions, candidate: Contributions) -> Contributions:
-    """The candidate's contributions with the champion's estimate, row by row, taken from their base."""
-    return replace(candidate, base=candidate.base - (champion.value + champion.influences()))
+    """Candidate less champion as one estimate: ω is how much more each row counts for the candidate, of either sign.
 
-
-def _telling(gain: Contributions) -> float:
-    """(Σ d²)² / Σ d⁴ of the customers' contributions to the difference: how many of them it rests on."""
-    squares = by_unit(gain, gain.influences()) ** 2
-    fourth = float(squares @ squares)
-    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else 0.0
+    So a response not yet seen where they differ widens the interval, to the side it would speak for.
+    """
+    omega = candidate.omega / candidate.scale - champion.omega / champion.scale
+    # The residual is measured from the candidate's centre; what that changes for the champion goes into the base.
+    apart = champion.centre - candidate.centre
+    base = candidate.base - champion.base + apart * (champion.omega / champion.scale - 1.0)
+    return Contributions(base, omega, candidate.residual - candidate.centre, False, candidate.unit)
 
 
 def _parts(seen: Evidence) -> Contributions:

@@ -16,6 +16,7 @@ from features.errors import NoData
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.contender import Contender, crown, reigning
+from training.against_champion import learned_until
 from training.bundle import Bundle, champion, load_bundle
 from training.evaluate import Verdict
 from training.release import objection
@@ -26,7 +27,8 @@ Progress = Callable[[str], Callable[[float], None]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A candidate judged. `first`: no champion has decided anything yet, so the models' verdicts stand alone."""
+    """A candidate judged. `first`: no champion has decided anything yet, so the models' verdicts stand alone, and
+    `champion` is None."""
 
     candidate: Contender
     champion: Contender | None
@@ -60,13 +62,13 @@ def find(
     folder = settings.bundle_folder
     bundle = load_bundle(folder / str(candidate.bundle))
     current = champion(folder)
+    models = _models(bundle, () if current is None else load_bundle(current).models)
     if current is None or not ledger.count_live():
-        return Finding(candidate, None, (_models(bundle, ()),), now, first=True)
+        return Finding(candidate, None, (models,), now, first=True)
     rival = reigning(settings, ledger)
-    models = _models(bundle, load_bundle(current).models)
     segments = tuple(filter(None, (name.strip() for name in settings.gate_segments.split(","))))
     # The champion's own bundle, with another policy or catalogue, learned from nothing since it was made.
-    since = bundle.created_at if candidate.bundle == rival.bundle else learned_until(bundle)
+    since = bundle.created_at if candidate.bundle == rival.bundle else learned_until(bundle, "propensity")
     question = Question(rival, candidate, since, now, segments, limit)
     try:
         compared = compare(ledger, Unflattered(ledger, folder, question.since), question, step("deciding again"))
@@ -95,14 +97,6 @@ def _models(bundle: Bundle, held: tuple[str, ...]) -> GateResult:
 
 def _reason(bundle: Bundle, name: str) -> str:
     return str(bundle.manifest.get("trials", {}).get(name, {}).get("reason", "released"))
-
-
-def learned_until(bundle: Bundle) -> int:
-    """From this moment on the bundle learned from no decision: those before would flatter it."""
-    if "propensity" not in bundle.models:
-        return 0
-    known = bundle.manifest.get("trials", {}).get("propensity", {}).get("parameters", {}).get("judged_from", 0)
-    return int(known) or bundle.created_at
 
 
 def install(settings: Settings, ledger: Ledger, finding: Finding, tracker: Tracker) -> None:

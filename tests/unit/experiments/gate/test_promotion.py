@@ -16,16 +16,17 @@ from typer.testing import CliRunner
 
 from experiments.cli import commands
 from experiments.gate.command import keep
-from experiments.gate.promotion import Finding, find, install, learned_until
+from experiments.gate.page import in_words
+from experiments.gate.promotion import Finding, find, install
 from experiments.gate.redecide import Question, compare
 from features.clock import DAY, SECOND
 from features.domain import DO_NOTHING, Outcome
-from features.errors import InvalidInput, NotFound
+from features.errors import InvalidInput, NotFound, UntrustedArtefact
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings
 from features.store import open_feature_store
 from serving.assignment import holdout_layer
-from serving.contender import Contender, challenger, reigning
+from serving.contender import Contender, challenger, crown, go_back, reigning
 from serving.decider import Decider
 from serving.journal import Journal
 from serving.metrics import Metrics
@@ -33,10 +34,11 @@ from serving.refresh import Live
 from serving.replay import Archive
 from serving.schema import DecideRequest
 from tests.unit.serving.conftest import SHOP_NOW, shop  # noqa: F401  a fixture
+from training.against_champion import learned_until
 from training.bundle import champion, load_bundle, publish_champion, write_bundle
 from training.evaluate import Verdict
 from training.learner import learn_round
-from training.pointer import read_pointer
+from training.pointer import Pointer, read_pointer, write_pointer
 
 LATER = SHOP_NOW + 60 * DAY
 
@@ -59,7 +61,14 @@ class Memory:
 @pytest.fixture
 def home(shop: Settings, tmp_path: Path) -> Settings:  # noqa: F811
     shutil.copytree(shop.home, tmp_path / "home")
-    return Settings(home=tmp_path / "home", holdout_share=0.0, epsilon=0.5, deadline_seconds=30.0)
+    return Settings(
+        home=tmp_path / "home",
+        holdout_share=0.0,
+        policy="epsilon-greedy",
+        probability_floor=0.0,
+        epsilon=0.5,
+        deadline_seconds=30.0,
+    )
 
 
 @pytest.fixture
@@ -195,7 +204,7 @@ def test_decisions_whose_windows_are_open_cannot_be_judged(home: Settings, ledge
     decide(home, ledger, rounds=1)
     finding = find(home, ledger, challenger(home, ledger, copy_of(home), None, None), SHOP_NOW + DAY)
     assert finding.verdict is Verdict.INSUFFICIENT
-    assert "nothing can be judged yet" in finding.gates[1].explanation
+    assert "nothing can be judged before" in finding.gates[1].explanation
 
 
 def test_without_a_champion_the_models_verdicts_stand_alone(home: Settings, ledger: Ledger) -> None:
@@ -207,12 +216,35 @@ def test_without_a_champion_the_models_verdicts_stand_alone(home: Settings, ledg
     assert champion(home.bundle_folder) == home.bundle_folder / bundle
 
 
+def test_a_bundle_that_lacks_a_model_fails_before_anything_was_decided_too(home: Settings, ledger: Ledger) -> None:
+    folder = champion(home.bundle_folder)
+    assert folder is not None
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = {name: (folder / name).read_bytes() for name in manifest.pop("files") if not name.startswith("churn.")}
+    manifest["models"].remove("churn")
+    less = write_bundle(home.bundle_folder, manifest, files).name
+    finding = find(home, ledger, challenger(home, ledger, less, None, None), LATER)
+    assert (finding.first, finding.verdict) == (True, Verdict.FAIL)
+    assert "it lacks churn, which the champion has" in finding.gates[0].explanation
+
+
+def test_the_champion_itself_gains_nothing_and_is_called_so(home: Settings, ledger: Ledger) -> None:
+    decide(home, ledger, rounds=1)
+    same = challenger(home, ledger, reigning(home, ledger).bundle, None, None)
+    finding = find(home, ledger, same, LATER)
+    assert finding.verdict is not Verdict.PASS
+    value = next(gate for gate in finding.gates if gate.name == "value")
+    assert value.verdict is Verdict.INSUFFICIENT
+    assert "both decide alike" in value.explanation
+    assert in_words(finding).startswith("This is the champion itself")
+
+
 def test_what_a_bundle_learned_from_is_not_what_it_is_judged_on(home: Settings) -> None:
     folder = champion(home.bundle_folder)
     assert folder is not None
     bundle = load_bundle(folder)
     known = bundle.manifest["trials"]["propensity"]["parameters"]["judged_from"]
-    assert learned_until(bundle) == known
+    assert learned_until(bundle, "propensity") == known
     assert 0 < known < bundle.created_at
 
 
@@ -251,15 +283,107 @@ def test_the_command_prints_the_table_keeps_it_and_moves_the_pointer_on_a_pass_a
     ledger.close()
     other = copy_of(home)
     told = run()
-    assert told.exit_code == 1
     verdict = json.loads((home.report_folder / f"promotion-{other}.json").read_text())["verdict"]
-    assert verdict in ("fail", "insufficient")
+    assert told.exit_code == {"fail": 1, "insufficient": 2}[verdict]
     assert f"{verdict}: " in told.output
+    assert f"bundle: {other} instead of {first.name}" in told.output
     assert champion(home.bundle_folder) == first
     # By hand it may be pointed at, and back.
     publish_champion(home.bundle_folder, other)
-    assert f"champion: {first.name}" in run("--back").output
+    dry = run("--back", "--dry-run")
+    assert isinstance(dry.exception, InvalidInput)
+    assert champion(home.bundle_folder) == home.bundle_folder / other
+    told = run("--back").output
+    assert f"champion: {first.name}, as before" in told
+    assert "(the home's own)" in told
+    assert f"once more returns to {other} with policy " in told
     assert champion(home.bundle_folder) == first
+
+
+def test_going_back_restores_the_whole_strategy_and_twice_is_forward_again(
+    home: Settings, ledger: Ledger, tmp_path: Path
+) -> None:
+    before, other = reigning(home, ledger), copy_of(home)
+    old = (home.catalogue_folder / "all.toml").read_text()
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "more.toml").write_text(old.replace('group = "help"\n', 'group = "help"\nlever = 30\n'))
+    after = challenger(home, ledger, other, "thompson,floor-0.001", new)
+    crown(home, ledger, after, Memory())
+    assert (reigning(home, ledger), live_of(home, ledger).strategy.policy.name) == (after, "thompson,floor-0.001")
+    # Somebody edits the new catalogue: what decides now is what there is a way forward to.
+    file = home.catalogue_folder / "more.toml"
+    file.write_text(file.read_text().replace("lever = 30", "lever = 40"))
+    edited = reigning(home, ledger)
+    assert edited.catalogue not in (before.catalogue, after.catalogue)
+    assert go_back(home, ledger, Memory()) == Pointer(str(before.bundle), None, before.catalogue)
+    assert reigning(home, ledger) == before
+    assert {f.name: f.read_text() for f in home.catalogue_folder.iterdir()} == {"all.toml": old}
+    strategy = live_of(home, ledger).strategy
+    assert (strategy.bundle_id, strategy.policy.name, strategy.catalogue.version) == (
+        before.bundle,
+        before.policy,
+        before.catalogue,
+    )
+    go_back(home, ledger, Memory())
+    assert reigning(home, ledger) == edited
+    go_back(home, ledger, Memory())
+    assert reigning(home, ledger) == before
+
+
+def test_going_back_leaves_alone_a_catalogue_that_the_promotion_did_not_change(home: Settings, ledger: Ledger) -> None:
+    before = reigning(home, ledger)
+    crown(home, ledger, challenger(home, ledger, copy_of(home), "thompson", None), Memory())
+    file = home.catalogue_folder / "all.toml"
+    file.write_text(file.read_text() + "\n# edited since\n")
+    now = reigning(home, ledger).catalogue
+    assert go_back(home, ledger, Memory()).catalogue is None
+    assert reigning(home, ledger) == replace(before, catalogue=now)
+
+
+def test_the_same_strategy_once_more_does_not_lose_the_way_back(home: Settings, ledger: Ledger) -> None:
+    before, other = reigning(home, ledger), copy_of(home)
+    for _ in range(2):
+        crown(home, ledger, challenger(home, ledger, other, None, None), Memory())
+    go_back(home, ledger, Memory())
+    assert reigning(home, ledger) == before
+
+
+def test_what_cannot_be_restored_whole_is_left_as_it_is(home: Settings, ledger: Ledger) -> None:
+    with pytest.raises(NotFound, match="no champion before"):
+        go_back(home, ledger, Memory())
+    now, gone = reigning(home, ledger), "20200101T000000-0123456789abcdef"
+    for previous in (Pointer(gone), Pointer(str(now.bundle), "thompson", "not-kept")):
+        write_pointer(home.bundle_folder, Pointer(str(now.bundle), previous=previous))
+        with pytest.raises(NotFound):
+            go_back(home, ledger, Memory())
+        assert reigning(home, ledger) == now
+
+
+def test_a_pointer_of_an_earlier_version_has_its_way_back(home: Settings, ledger: Ledger) -> None:
+    first, other = str(reigning(home, ledger).bundle), copy_of(home)
+    (home.bundle_folder / "champion.json").write_text(json.dumps({"bundle_id": other, "previous": first}))
+    assert read_pointer(home.bundle_folder) == Pointer(other, previous=Pointer(first))
+    go_back(home, ledger, Memory())
+    assert read_pointer(home.bundle_folder) == Pointer(first, previous=Pointer(other))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"20200101T000000-0123456789abcdef"',
+        '{"bundle_id": "x"}',
+        '{"bundle_id": 1}',
+        '{"bundle_id": "20200101T000000-0123456789abcdef", "policy": 1}',
+        '{"bundle_id": "20200101T000000-0123456789abcdef", "previous": "x"}',
+        '{"bundle_id": "20200101T000000-0123456789abcdef", "previous": []}',
+        "{",
+    ],
+)
+def test_a_pointer_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "champion.json").write_text(text)
+    with pytest.raises(UntrustedArtefact, match="segue promote"):
+        read_pointer(tmp_path)
 
 
 def test_a_finding_without_gates_is_no_pass() -> None:
