@@ -80,7 +80,7 @@ class Live:
         return changed or ramped
 
     def _when_new(self, name: str, stamp: object, load: Callable[[], None]) -> bool:
-        if self._seen.get(name, ()) == stamp:
+        if name in self._seen and self._seen[name] == stamp:
             return False
         self._seen[name] = stamp
         try:
@@ -112,6 +112,8 @@ class Live:
 
     def _load_catalogue(self) -> None:
         sources = read_sources(self._settings.catalogue_folder)
+        if not sources:
+            raise CatalogueError(f"there is no TOML file in {self._settings.catalogue_folder}")
         catalogue = parse_catalogue(sources)
         names = None if self.features is None else self.features.contract.names
         compiled, faults = compile_catalogue(catalogue, names)

@@ -24,6 +24,13 @@ def start(
     home: Home = None,
     policy: Annotated[str | None, typer.Option(help="Another policy with it, such as thompson.")] = None,
     catalogue: Annotated[Path | None, typer.Option(help="Another catalogue with it: a folder of TOML files.")] = None,
+    first_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of customers tried on after the shadow: 0.01, 0.05, 0.1, 0.25 or 0.5. A step ends with 100 of "
+            "them at the soonest, so 0.01 is for homes of 10,000 customers and more."
+        ),
+    ] = 0.01,
 ) -> None:
     """Put a challenger in the shadow; `segue work` then takes it further, or back."""
     from features.clock import now
@@ -36,10 +43,10 @@ def start(
     ledger = open_ledger(settings.ledger)
     try:
         contender = challenger(settings, ledger, bundle_id, policy, catalogue)
-        ramp = begin(settings, ledger, contender, now())
+        ramp = begin(settings, ledger, contender, now(), first_share)
     finally:
         ledger.close()
-    typer.echo(f"{contender.bundle}: {ramp.told}; `segue ramp status` tells how it goes")
+    typer.echo(f"{contender.told()}: {ramp.told}; `segue ramp status` tells how it goes")
 
 
 def status(home: Home = None) -> None:

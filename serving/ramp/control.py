@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from features.catalogue import load_catalogue
-from features.errors import NotFound, SegueError
+from features.errors import Conflict, InvalidInput, NotFound, SegueError
 from features.ledger import Ledger, read_arrow
 from features.settings import Settings
 from serving.contender import Contender, crown, pointer_of, reigning
 from serving.ramp.evidence import looks
-from serving.ramp.state import CHALLENGER, RAMP, Ramp, Stage, begun, read_ramp, write_ramp
+from serving.ramp.state import CHALLENGER, RAMP, SHARES, Ramp, Stage, begun, read_ramp, write_ramp
 from serving.ramp.verdict import Rules, judged, out_of_shadow
 from serving.replay import Archive, asked, make_again
 from serving.shadow import Agreement, Compared, shares_of
@@ -31,15 +31,23 @@ SELECT position FROM decisions WHERE origin = 'live' AND decided_at >= {since:d}
 """
 
 
-def start(settings: Settings, ledger: Ledger, contender: Contender, now: int) -> Ramp:
+def start(settings: Settings, ledger: Ledger, contender: Contender, now: int, first_share: float = SHARES[1]) -> Ramp:
     """Puts a challenger in the shadow. The pointer first: a ramp without one tries nobody.
 
-    Raises NotFound where nothing decides yet: there is nobody to be compared with.
+    Raises Conflict where another ramp is under way, InvalidInput for the champion itself and for a share that is no
+    step of a ramp, and NotFound where nothing decides yet: there is nobody to be compared with.
     """
-    if reigning(settings, ledger).bundle is None:
+    running = read_ramp(settings.home)
+    if running is not None and running.active:
+        raise Conflict(f"{running.name} is under way; `segue ramp stop` ends it", code="ramp_active")
+    champion = reigning(settings, ledger)
+    if not contender.differences(champion):
+        words = "that is the champion itself: name another bundle, a --policy or a --catalogue"
+        raise InvalidInput(words, field="bundle", code="same_as_champion")
+    if champion.bundle is None:
         raise NotFound("there is no champion to ramp against; `segue promote` makes the first", code="no_champion")
     assert contender.bundle is not None
-    ramp = begun(contender.bundle, now)
+    ramp = begun(contender.bundle, now, first_share)
     write_pointer(settings.bundle_folder, pointer_of(settings, contender, catalogue=True), CHALLENGER)
     write_ramp(settings.home, ramp)
     return ramp

@@ -91,9 +91,14 @@ def look(name: str, steps: Sequence[tuple[Group, Group]]) -> Look:
 
 
 def _unit(tried: Group, rest: Group) -> float:
-    """The size of one response, 1 where there was none: squares over what they sum to."""
+    """The size of one response, 1 where there was none: sum of squares over sum.
+
+    The squares about 0, not those about the mean: where all of a group respond and nobody of the other does, there is
+    no spread in either, and that is no reason to know nothing.
+    """
     total = abs(tried.total + rest.total)
-    return (tried.squares + rest.squares) / total if total else 1.0
+    squares = sum(group.squares + group.mean * group.total for group in (tried, rest))
+    return squares / total if total else 1.0
 
 
 def half_width(n: float, alpha: float = ALPHA, r: float = _R) -> float:

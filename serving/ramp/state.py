@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from features.errors import UntrustedArtefact
+from features.errors import InvalidInput, UntrustedArtefact
 from serving.assignment import Layer
 from training.pointer import write_whole
 
@@ -35,12 +35,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """`name` keys the assignment: another ramp tries its challenger on other customers. `told` is why it stands so."""
+    """`name` keys the assignment: another ramp tries its challenger on other customers. `told` is why it stands so;
+    `first_share` follows the shadow."""
 
     name: str
     stage: Stage
     steps: tuple[Step, ...]
     told: str = ""
+    first_share: float = SHARES[1]
 
     @property
     def active(self) -> bool:
@@ -54,6 +56,8 @@ class Ramp:
     @property
     def next_share(self) -> float:
         """The share of the step after this one."""
+        if not self.steps[-1].share:
+            return self.first_share
         return SHARES[SHARES.index(self.steps[-1].share) + 1]
 
     @property
@@ -69,9 +73,13 @@ class Ramp:
         return replace(self, stage=stage, told=told)
 
 
-def begun(bundle_id: str, now: int) -> Ramp:
-    """A ramp in the shadow."""
-    return Ramp(f"ramp-{bundle_id}-{now // 1_000_000}", Stage.SHADOW, (Step(0.0, now),), "in the shadow")
+def begun(bundle_id: str, now: int, first_share: float = SHARES[1]) -> Ramp:
+    """A ramp in the shadow. Raises InvalidInput for a first share that is no step on the way."""
+    if first_share not in SHARES[1:-1]:
+        known = ", ".join(f"{share:g}" for share in SHARES[1:-1])
+        raise InvalidInput(f"a ramp begins with one of {known}, not with {first_share:g}", field="first_share")
+    name = f"ramp-{bundle_id}-{now // 1_000_000}"
+    return Ramp(name, Stage.SHADOW, (Step(0.0, now),), "in the shadow", first_share)
 
 
 def read_ramp(home: Path) -> Ramp | None:
@@ -80,11 +88,12 @@ def read_ramp(home: Path) -> Ramp | None:
         content = json.loads((home / RAMP).read_bytes())
         steps = tuple(Step(float(step["share"]), int(step["since"])) for step in content["steps"])
         found = Ramp(str(content["name"]), Stage(content["stage"]), steps, str(content["told"]))
+        found = replace(found, first_share=float(content.get("first_share", SHARES[1])))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise UntrustedArtefact(f"{RAMP} is damaged; `segue ramp stop` removes it") from error
-    if not steps or any(step.share not in SHARES for step in steps):
+    if not steps or any(share not in SHARES for share in (found.first_share, *(step.share for step in steps))):
         raise UntrustedArtefact(f"{RAMP} has no such step; `segue ramp stop` removes it")
     return found
 

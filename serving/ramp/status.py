@@ -14,6 +14,7 @@ from features.clock import HOUR, format_time, now
 from features.errors import NoData
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
+from serving.contender import reigning
 from serving.ramp.apprenticeship import apprenticed
 from serving.ramp.control import agreement, challenged
 from serving.ramp.evidence import looks
@@ -44,10 +45,15 @@ def report(settings: Settings, ledger: Ledger, ramp: Ramp, at: int) -> Iterable[
     yield steps(ramp)
     rules, contender = Rules.of(settings), challenged(settings)
     if contender is not None and ramp.active:
+        yield f"challenger: {contender.told()}\nchampion:   {reigning(settings, ledger).told()}"
         found = agreement(settings, ledger, contender, ramp.steps[0].since)
         yield (
-            f"of the latest {found.decisions:,} decisions both would choose alike in {found.overlap:.1%}; "
-            f"{found.failed} failed; {found.latency_ratio:.2f} times the champion's time"
+            "nothing was decided since it began"
+            if not found.decisions
+            else (
+                f"of the latest {found.decisions:,} decisions both would choose alike in {found.overlap:.1%}; "
+                f"{found.failed} failed; {found.latency_ratio:.2f} times the champion's time"
+            )
         )
     if ramp.stage is not Stage.SHADOW:
         yield table_of(looks(ledger.url, ramp, load_catalogue(settings.catalogue_folder)).values(), ramp, rules)

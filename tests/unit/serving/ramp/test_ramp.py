@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from features.clock import DAY, SECOND
 from features.domain import DO_NOTHING, Outcome
-from serving.contender import challenger, reigning
+from features.errors import Conflict, InvalidInput
+from serving.batch import Batch, BatchRequest
+from serving.contender import challenger, go_back, reigning
 from serving.metrics import Metrics
 from serving.ramp.control import challenged, ramp_round, start, stop
 from serving.ramp.state import CHALLENGER, RAMP, Ramp, Stage, Step, read_ramp, write_ramp
 from serving.ramp.status import report
 from serving.replay import SAME, replay
 from serving.schema import DecideRequest
-from tests.unit.serving.conftest import SHOP_NOW
+from tests.unit.serving.conftest import SHOP_NOW, NoTracker
 from training.learner import learn_round
+from training.pointer import CHAMPION
 
 Deciding = Callable[..., Any]
 
@@ -34,14 +38,26 @@ def ask(world: Any, name: str, now: int, count: int = 400) -> list[dict[str, Any
 
 
 def open_shop(deciding: Deciding, **given: Any) -> Any:
-    return deciding(deadline_seconds=30.0, shadow_share=1.0, **given)
+    named = {"policy": "epsilon-greedy", "probability_floor": 0.0}
+    return deciding(deadline_seconds=30.0, shadow_share=1.0, **named, **given)
 
 
-def begin(world: Any, policy: str = "uniform") -> Ramp:
-    contender = challenger(world.settings, world.ledger, None, policy, None)
+def begin(world: Any, policy: str = "uniform", catalogue: Path | None = None) -> Ramp:
+    contender = challenger(world.settings, world.ledger, None, policy, catalogue)
     ramp = start(world.settings, world.ledger, contender, SHOP_NOW)
     assert world.live.refresh()
     return ramp
+
+
+def test_a_ramp_under_way_is_not_replaced_and_the_champion_is_no_challenger(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    with pytest.raises(InvalidInput, match="champion itself"):
+        begin(world, "epsilon-greedy-0.1")
+    begin(world)
+    with pytest.raises(Conflict, match="under way"):
+        begin(world, "softmax-0.1")
+    stop(world.settings, "enough")
+    assert begin(world, "softmax-0.1").active
 
 
 def go(world: Any, share: float) -> None:
@@ -98,6 +114,23 @@ def test_a_share_of_customers_is_decided_for_by_the_challenger_and_replays(decid
     assert {v.kind for v in replay(world.ledger, world.settings.bundle_folder)} == {SAME}
 
 
+def test_a_batch_tries_the_challenger_on_the_same_customers(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    ramp = begin(world)
+    go(world, 0.5)
+    alone = {m["customer_id"]: m["variants"] for m in ask(world, "one-by-one", SHOP_NOW)}
+    live = world.live
+    batch = Batch(world.settings, world.ledger, live.strategy, live.features, world.layers, live.ramp)
+    customers = world.ledger.customer_ids(400)
+    made = [d for block in batch.decide(BatchRequest("all"), customers, lambda: SHOP_NOW + DAY) for d in block]
+    assert [d.customer_id for d in made] == customers
+    for one in made:
+        assert one.variants == alone[one.customer_id]
+        policy = one.versions.policy.split("/")[0]
+        assert policy == {"challenger": "uniform", "champion": "epsilon-greedy-0.1"}[one.variants[ramp.name]]
+    assert {v.kind for v in replay(world.ledger, world.settings.bundle_folder)} == {SAME}
+
+
 def tell(world: Any, made: list[dict[str, Any]], ramp: Ramp, kinds: dict[str, str], name: str) -> None:
     """Whoever was contacted answers by the group they are in."""
     outcomes = []
@@ -114,6 +147,7 @@ def tell(world: Any, made: list[dict[str, Any]], ramp: Ramp, kinds: dict[str, st
 
 def test_a_challenger_that_makes_people_opt_out_is_turned_back_and_nobody_is_tried_on(deciding: Deciding) -> None:
     world = open_shop(deciding)
+    before = (world.settings.bundle_folder / CHAMPION).read_bytes()
     ramp = begin(world)
     go(world, 0.5)
     tell(world, ask(world, "r", SHOP_NOW), ramp, {"challenger": "opted_out", "champion": "accepted"}, "o")
@@ -122,6 +156,8 @@ def test_a_challenger_that_makes_people_opt_out_is_turned_back_and_nobody_is_tri
     assert after.stage is Stage.ROLLED_BACK
     assert "opt-outs worse" in after.told
     assert not (world.settings.bundle_folder / CHALLENGER).exists()
+    # The champion was never touched, so there is nothing of it to restore.
+    assert (world.settings.bundle_folder / CHAMPION).read_bytes() == before
     world.live.refresh()
     assert world.live.ramp is None
     assert {m["versions"]["policy"].split("/")[0] for m in ask(world, "after", SHOP_NOW + 2 * DAY, 20)} == {
@@ -145,10 +181,17 @@ def test_a_shadow_that_does_well_goes_on_to_one_percent(deciding: Deciding) -> N
     assert world.live.ramp.layer.share == 0.01
 
 
-def test_the_last_step_makes_the_challenger_the_champion(deciding: Deciding) -> None:
+def test_the_last_step_makes_the_challenger_the_champion_and_there_is_a_way_back(
+    deciding: Deciding, tmp_path: Path
+) -> None:
     # As much risk as one likes: whatever is not shown to be worse may go on.
     world = open_shop(deciding, ramp_risk=1.0, gate_harm_margin=1.0)
-    ramp = begin(world)
+    before = reigning(world.settings, world.ledger)
+    text = (world.settings.catalogue_folder / "all.toml").read_text()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "all.toml").write_text(text + "\n# another\n")
+    ramp = begin(world, "uniform", other)
     go(world, 0.5)
     # Uniform draws respond to everything, the champion's customers to nothing.
     tell(world, ask(world, "r", SHOP_NOW), ramp, {"challenger": "accepted"}, "o")
@@ -156,6 +199,7 @@ def test_the_last_step_makes_the_challenger_the_champion(deciding: Deciding) -> 
     assert contender is not None
     told = [str(part) for part in report(world.settings, world.ledger, read_ramp(world.settings.home), SHOP_NOW + DAY)]
     assert any("the next step, 100%" in part for part in told)
+    assert any(contender.told() in part and before.told() in part for part in told)
     after = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY)
     assert after is not None
     assert after.stage is Stage.FINISHED, after.told
@@ -163,6 +207,10 @@ def test_the_last_step_makes_the_challenger_the_champion(deciding: Deciding) -> 
     world.live.refresh()
     assert world.live.ramp is None
     assert world.live.strategy.policy.name == "uniform"
+    assert "# another" in (world.settings.catalogue_folder / "all.toml").read_text()
+    go_back(world.settings, world.ledger, NoTracker())
+    assert reigning(world.settings, world.ledger) == before
+    assert (world.settings.catalogue_folder / "all.toml").read_text() == text
 
 
 def test_a_ramp_is_stopped_by_hand_even_when_its_file_is_damaged(deciding: Deciding) -> None:

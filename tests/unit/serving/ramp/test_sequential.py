@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.clock import HOUR
-from features.errors import UntrustedArtefact
+from features.errors import InvalidInput, UntrustedArtefact
 from serving.assignment import BUCKETS, Layer
 from serving.ramp.evidence import COMPLAINTS, OPT_OUTS, REWARD, looks_of
 from serving.ramp.sequential import Group, Look, look
@@ -66,6 +66,27 @@ def test_the_larger_the_next_share_the_less_it_may_cost(share: float, allowed: f
     assert judged(at(share), fine(low=-allowed * 1.01), DAY * 9, RULES) == at(share)
 
 
+def test_a_ramp_may_begin_with_a_larger_share(tmp_path) -> None:
+    ramp = begun("b", 0, 0.25)
+    write_ramp(tmp_path, ramp)
+    assert read_ramp(tmp_path) == ramp
+    first = ramp.advanced(1, "")
+    assert (first.share, first.next_share) == (0.25, 0.5)
+    for share in (0.0, 0.3, 1.0, float("nan")):
+        with pytest.raises(InvalidInput, match=r"0.01, 0.05, 0.1, 0.25, 0.5"):
+            begun("b", 0, share)
+
+
+def test_a_ramp_of_an_earlier_version_begins_with_one_percent(tmp_path) -> None:
+    write_ramp(tmp_path, begun("b", 0))
+    file = tmp_path / "ramp.json"
+    file.write_text(file.read_text().replace(', "first_share": 0.01', ""))
+    assert "first_share" not in file.read_text()
+    ramp = read_ramp(tmp_path)
+    assert ramp is not None
+    assert ramp.next_share == 0.01
+
+
 @pytest.mark.parametrize("name", [REWARD, OPT_OUTS, COMPLAINTS])
 def test_a_guardrail_that_is_crossed_turns_back_at_once(name: str) -> None:
     low, high = (-0.5, -0.1) if name == REWARD else (0.001, 0.01)
@@ -120,6 +141,13 @@ def test_nothing_seen_is_not_certain() -> None:
     assert found.low < -0.1 < 0.1 < found.high
     assert look("x", []).high == math.inf
     assert look("x", [(Group.of(np.ones(50), np.ones(50)), Group.of(np.ones(0), np.ones(0)))]).high == math.inf
+
+
+def test_harm_to_everybody_who_is_tried_on_is_seen_although_neither_group_varies() -> None:
+    harmed, rest = (Group.of(np.ones(n), np.full(n, value)) for n, value in ((4, 1.0), (396, 0.0)))
+    assert look("x", [(harmed, rest)]).low > 0.0
+    # Of one customer it is not yet known.
+    assert look("x", [(Group.of(np.ones(1), np.ones(1)), rest)]).low < 0.0
 
 
 def test_steps_are_compared_within_themselves() -> None:
