@@ -101,17 +101,22 @@ def promote(
         bool,
         typer.Option("--ramp", help="What passes is tried in the shadow and on a growing share of customers first."),
     ] = False,
-    back: Annotated[bool, typer.Option("--back", help="Make the champion before this one decide again.")] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="The strategy before this one decides again: bundle, policy, catalogue.")
+    ] = False,
 ) -> None:
     """Compare a candidate strategy with the champion on recorded decisions; it becomes champion only if all gates pass.
 
-    Exit status: 0 when it passes, 1 when it fails or too little is known.
+    Exit status: 0 when it passes, 1 when it fails, 2 when too little is known, or nothing could be compared.
     """
-    from experiments.gate.command import Asked, go_back
+    from experiments.gate.command import Asked
+    from experiments.gate.command import back as undo
     from experiments.gate.command import promote as run
 
     if back:
-        go_back(home)
+        if bundle_id or policy or catalogue or dry_run or ramp:
+            raise InvalidInput("--back restores what decided before and takes nothing but --home beside it")
+        undo(home)
     else:
         run(home, Asked(bundle_id, policy, catalogue, decisions, dry_run, ramp))
 

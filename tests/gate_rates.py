@@ -21,6 +21,8 @@ from training.evaluate import Verdict
 from training.policies import EpsilonGreedy
 
 ARMS = 5
+#: Money a response earns.
+WORTH = 10.0
 KINDS = ("swapped", "slightly swapped", "noisy", "relabelled")
 
 
@@ -34,8 +36,8 @@ class Null:
 
     @property
     def difference(self) -> float:
-        """True value of the candidate less the champion's."""
-        return float(((self.candidate - self.champion) * self.rates).sum(axis=1).mean())
+        """True value of the candidate less the champion's, in money."""
+        return WORTH * float(((self.candidate - self.champion) * self.rates).sum(axis=1).mean())
 
     def compared(self, rows: int, rng: np.random.Generator) -> Comparison:
         segment = rng.integers(0, 8, rows)
@@ -46,7 +48,7 @@ class Null:
             tuple(f"arm-{n}" for n in range(ARMS)),
             arm,
             table[np.arange(rows), arm],
-            response * 10.0,
+            response * WORTH,
             np.eye(8)[segment][:, 1:],
             tuple(f"segment-{n}" for n in range(1, 8)),
             logging_probability=table,

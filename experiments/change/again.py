@@ -21,10 +21,10 @@ from features.catalogue import Catalogue
 from features.domain import Decision
 from features.errors import SegueError
 from features.ledger import Ledger
-from serving.engine import conclude, consider
+from serving.engine import conclude, consider, weigh
 from serving.replay import asked
 from serving.request import Knowledge
-from serving.scoring import score
+from serving.scoring import values_of
 
 #: What a record of another form makes its readers stumble with.
 _NOT_READABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError)
@@ -101,13 +101,12 @@ class Simulation:
         plans = (strategy.contact_plan, old.contact_plan)
         known = self._timeline.knowledge(recorded, replace(inputs.knowledge, features=record["features"]), *plans)
         considered = consider(request, known, strategy, now=recorded.decided_at, layers=inputs.layers, salt=inputs.salt)
-        p_model = strategy.p_model(known.features, considered.asked)
+        (scores,) = weigh([considered], strategy)
         key: dict[str, Any] = {"decision_id": record["decision_id"], "attempt": record["attempt"]}
-        decision = conclude(considered, p_model, strategy, **key)
+        decision = conclude(considered, scores, strategy, **key)
         values = None
         if priced is not None and considered.scope is not None:
-            covariates = strategy.covariates(known.features)
-            values = score(priced, p_model, considered.rows, considered.scope, covariates).action_value
+            values = values_of(priced, considered.scope)[considered.rows]
         self._timeline.take(recorded, decision)
         new = decision_made(decision, values)
         return Step(recorded, then, new, old.catalogue, knowledge=known, decision=decision)

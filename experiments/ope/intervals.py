@@ -21,6 +21,8 @@ CONFIDENCE = 0.95
 UNSEEN_RESPONSES = 0.5
 #: Skewness is kept above this, where the gamma quantile is the normal one to five digits.
 _LEAST_SKEWNESS = 1e-4
+#: Steps towards the lower end of a count; they stop as soon as nothing moves.
+_STEPS = 100
 #: Resamples; groups of customers that are resampled as one, so that a million rows cost what five thousand do.
 RESAMPLES, GROUPS = 2_000, 5_000
 
@@ -39,26 +41,29 @@ class Cumulants:
 
     variance: float
     third: float
-    freedom: float = math.inf
+    freedom: float
 
 
 @formula(
     "Interval",
-    "estimate + s g (Γ⁻¹(q; x + ½) − x), x = 1/g², g = skewness of the estimate, s its deviation. Computed twice, as "
-    "the data are, and with half a response more at each size of weight (times t/z, t with 2n / (β₂ − 1 − γ²) "
-    "degrees of freedom); the interval holds both.",
+    "estimate + s g (c − x), x = 1/g², g = skewness of the estimate, s its deviation; c from Γ⁻¹(τ; x + ½) to "
+    "Γ⁻¹(0.975; x + ½), τ = min(2.5 % + 95 % u, 5 % (1 − u)), u = exp(−c N / x) the chance of no response at all, N "
+    "the log's responses. Computed twice, as the data are, and with half a response more at each size of weight, each "
+    "times t/z, t with 2n / (β₂ − 1 − γ²) degrees of freedom; the interval holds both.",
     "Matches Hall (1992), On the Removal of Skewness by Transformation, to second order, and the Jeffreys interval of "
-    "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare",
+    "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare, given that there is one (a count cut off "
+    "at 0: Cohen 1960, Estimating the Parameter in a Conditional Poisson Distribution)",
 )
 def skewed(contributions: Contributions) -> Bounds:
     """The interval that is reported. Its coverage is measured in `tests/coverage.py`.
 
     As if the estimate were a constant plus a scaled count of x events, matched in variance and skewness: symmetric for
     many, an interval of a count for few. Rows of heavy weight rarely respond; until one does, nothing in the data shows
-    how far the value may lie above, so the second computation lets each size of weight respond a little.
+    how far the value may lie above, so the second computation lets each size of weight respond a little. A log
+    without a response is refused, so those that are told lie high where responses are few (`_fewest`).
     """
-    plain, careful = cumulants(contributions)
-    one, two = _matched(contributions.value, plain), _matched(contributions.value, careful)
+    responses = _count(contributions.residual - contributions.centre)
+    one, two = (_matched(contributions.value, c, responses) for c in cumulants(contributions))
     return Bounds(min(one.low, two.low), max(one.high, two.high))
 
 
@@ -66,10 +71,9 @@ def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
     """(as the data are, with half a response more at each size of weight) of the estimate's error.
 
     Customers are independent, their rows are not. The degrees of freedom are those of a variance whose fourth moment is
-    β₂, less what moves with the mean (β₂ − 1 − γ² is 0 for a count), which the skewness accounts for; where responses
-    are rare they would widen the first interval beyond what is needed. The second differs in the moments of ω e alone:
-    those of each half octave of ω are drawn towards the residual's moments in the whole log, as many rows strong as
-    hold half a response.
+    β₂, less what moves with the mean (β₂ − 1 − γ² is 0 for a count), which the skewness accounts for. The second
+    differs in the moments of ω e alone: those of each half octave of ω are drawn towards the residual's moments in the
+    whole log, as many rows strong as hold half a response.
     """
     each = by_unit(contributions, contributions.influences())
     n, rows = len(each), len(contributions.omega)
@@ -80,7 +84,7 @@ def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
     small = n / (n - 1) / rows**2
     freedom = 2.0 * n / max(spread, 1e-9)
     more = _unseen(contributions)
-    plain = Cumulants(second * small, third / rows**3)
+    plain = Cumulants(second * small, third / rows**3, freedom)
     careful = Cumulants(max(0.0, second + more[0]) * small, (third + more[1]) / rows**3, freedom)
     return plain, careful
 
@@ -97,35 +101,68 @@ def _unseen(contributions: Contributions) -> tuple[float, float]:
     omega = contributions.omega / contributions.scale
     e = contributions.residual - contributions.centre
     squares = e * e
-    second, fourth = float(squares.sum()), float(squares @ squares)
+    second = float(squares.sum())
     if second <= 0.0:
         return 0.0, 0.0
-    # (Σ e²)² / Σ e⁴ counts the responses that make up the residuals' spread: each stands for so many rows.
-    strength = UNSEEN_RESPONSES * len(e) * fourth / second**2
-    places, weighed = bins_of(np.ascontiguousarray(omega)), omega * e
-    count = np.bincount(places, minlength=BINS)
+    # Each response stands for so many rows.
+    strength = UNSEEN_RESPONSES * len(e) / _count(e)
+    # The ω of a difference has two signs, whose responses cancel: each sign has bins of its own.
+    places, weighed = bins_of(np.abs(omega)) + BINS * (omega < 0.0), omega * e
+    count = np.bincount(places, minlength=2 * BINS)
     used = count > 0
     share = strength / (count[used] + strength)
     added, seen, shape = [], weighed, omega
     for moment in (second / len(e), float(squares @ e) / len(e)):
         seen, shape = seen * weighed, shape * omega
         # count / (count + strength) of (seen + strength x the mean expected), less what was seen.
-        missing = moment * np.bincount(places, shape, BINS) - np.bincount(places, seen, BINS)
+        missing = moment * np.bincount(places, shape, 2 * BINS) - np.bincount(places, seen, 2 * BINS)
         added.append(float(share @ missing[used]))
     return added[0], added[1]
 
 
-def _matched(value: float, c: Cumulants) -> Bounds:
+def _count(e: Floats) -> float:
+    """(Σ e²)² / Σ e⁴ of (n,) residuals: how many responses make up their spread, 0 where there is none.
+
+    >>> _count(np.array([0.0, 0.0, 2.0, 2.0, 2.0]))
+    3.0
+    """
+    squares = e * e
+    fourth = float(squares @ squares)
+    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else 0.0
+
+
+def _matched(value: float, c: Cumulants, responses: float) -> Bounds:
     if c.variance <= 0.0:
         return Bounds(value, value)
     deviation = math.sqrt(c.variance)
     skewness = max(abs(c.third) / deviation**3, _LEAST_SKEWNESS)
     events, tail = 1.0 / skewness**2, (1.0 - CONFIDENCE) / 2.0
-    wider = stdtrit(np.clip(c.freedom, 3.0, 1e9), 1.0 - tail) / ndtri(1.0 - tail)
-    low, high = (
-        float(deviation * skewness * (gammaincinv(events + 0.5, q) - events) * wider) for q in (tail, 1.0 - tail)
-    )
+    wider = float(stdtrit(np.clip(c.freedom, 3.0, 1e9), 1.0 - tail) / ndtri(1.0 - tail))
+    ends = _fewest(events, max(responses / events, 1.0)), float(gammaincinv(events + 0.5, 1.0 - tail))
+    low, high = (deviation * skewness * (end - events) * wider for end in ends)
     return Bounds(value + low, value + high) if c.third >= 0.0 else Bounds(value - high, value - low)
+
+
+def _fewest(events: float, responses_per_event: float) -> float:
+    """Lower end of the number of events expected where so many were seen, given that there was a response at all.
+
+    With c events expected a log has no response with probability u, and is refused. Of those that are told a share
+    (2.5 % − u) / (1 − u), at least 0, then lies below what their upper ends reach; the lower ends may miss the rest of
+    5 %. So as many as were seen, or more, must have the chance τ = min(2.5 % + 95 % u, 5 % (1 − u)). From above, each
+    step comes nearer.
+
+    >>> [round(_fewest(x, 1.0), 2) for x in (1.0, 3.0, 300.0)], round(float(gammaincinv(300.5, 0.025)), 2)
+    ([0.0, 0.9, 267.48], 267.48)
+    """
+    alpha = 1.0 - CONFIDENCE
+    tail, fewest = alpha, math.inf
+    for _ in range(_STEPS):
+        before, fewest = fewest, float(gammaincinv(events + 0.5, tail))
+        if abs(before - fewest) <= 1e-9 * events:
+            break
+        refused = math.exp(-fewest * responses_per_event)
+        tail = min(alpha / 2.0 + (1.0 - alpha) * refused, alpha * (1.0 - refused))
+    return fewest
 
 
 @formula(

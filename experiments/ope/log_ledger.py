@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
+from features.clock import DAY, format_time
 from features.domain import Arm, Candidates
 from features.errors import InvalidInput, NoData
 from features.ledger import read_arrow
@@ -30,6 +31,10 @@ FROM decision_items i JOIN decisions d ON d.decision_id = i.decision_id
 WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.record IS NOT NULL AND i.decided_at <=
     {now:d} - (SELECT max(closes_at - decided_at) FROM decision_items WHERE reward_state <> 'imported')
 ORDER BY d.position DESC LIMIT {limit:d}
+"""
+_WINDOWS = """
+SELECT max(closes_at - decided_at) AS longest, min(decided_at) AS first FROM decision_items
+WHERE reward_state <> 'imported'
 """
 
 
@@ -76,8 +81,20 @@ def ledger_log(url: str, now: int, reward: str = "value", limit: int = MOST_DECI
     # In the order they were decided: folds and page do not depend on how they were read.
     drawn = [(row, one) for row in reversed(rows) if (one := _record(row["record"])) and one.candidates is not None]
     if not drawn:
-        raise NoData("no decision made here is older than the longest attribution window: nothing can be judged yet")
+        raise NoData(_nothing_yet(url))
     return _log(drawn, reward)
+
+
+def _nothing_yet(url: str) -> str:
+    """Why there is no log yet, and from when on there may be one."""
+    (row,) = read_arrow(url, _WINDOWS).to_pylist()
+    if row["longest"] is None:
+        return "no decision was made here yet: nothing can be judged"
+    after = format_time(row["first"] + row["longest"])
+    return (
+        f"no decision made here is older than the longest attribution window of any of them, {row['longest'] / DAY:g} "
+        f"days: nothing can be judged before {after}"
+    )
 
 
 def _record(text: bytes) -> _Record | None:

@@ -157,6 +157,7 @@ _LEARNING = (
     "explorer",
     "models",
     "policies",
+    "portable",
     "residual",
     "scorer",
     "split",

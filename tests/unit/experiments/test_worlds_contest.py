@@ -149,7 +149,7 @@ def test_the_roster_has_every_reference_and_refuses_strangers() -> None:
     assert players[:2] == ("thompson", "squarecb-1000,floor-0.01")
     assert {"random", "catalogue-order", "best-constant", "greedy", "oracle"} <= set(players)
     assert {"uniform", "softmax", "epsilon-greedy"} <= set(roster(["all"], SETTINGS))
-    assert explorer_of("segue", SETTINGS).name == "epsilon-greedy-0.1"
+    assert explorer_of("segue", SETTINGS).name == "thompson,floor-0.0005"
     with pytest.raises(InvalidInput, match="softmax"):
         roster(["ucb"], SETTINGS)
     with pytest.raises(InvalidInput, match="residual"):

@@ -88,7 +88,15 @@ def past(shop: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings: 
     folder = tmp_path_factory.mktemp("past") / "home"
     shutil.copytree(shop.home, folder)
     (folder / "catalogue" / "night.toml").write_text(NIGHT)
-    home = Settings(home=folder, holdout_share=0.05, epsilon=0.5, deadline_seconds=30.0)
+    # Half of the draws at random: what another catalogue would rather send has been sent often enough to be judged.
+    home = Settings(
+        home=folder,
+        holdout_share=0.05,
+        policy="epsilon-greedy",
+        epsilon=0.5,
+        probability_floor=0.0,
+        deadline_seconds=30.0,
+    )
     ledger = open_ledger(home.ledger)
     decide(home, ledger)
     ledger.close()
