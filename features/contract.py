@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 from features.catalogue import Catalogue
 from features.clock import DAY
@@ -53,14 +54,15 @@ class AttributeValues:
     texts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureContract:
     """The features of one installation, in the order of every vector of their values."""
 
     features: tuple[Feature, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
+        # Every decision asks.
         return tuple(feature.name for feature in self.features)
 
     @property

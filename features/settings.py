@@ -46,15 +46,16 @@ class Settings:
     #: Salt of every assignment: changing it reshuffles all groups.
     assignment_salt: str = "segue"
     #: How the arm is drawn: uniform, epsilon-greedy, softmax, squarecb or thompson; see `training.policies`.
-    policy: str = "epsilon-greedy"
+    policy: str = "thompson"
     #: epsilon-greedy: share of draws spread over all allowed arms.
     epsilon: float = 0.1
     #: softmax: the gap, as a share of the largest value, at which an arm is drawn 2.7 times less often than the best.
     temperature: float = 0.1
     #: squarecb: how strongly the gap to the best, as a share of the largest value, tells against an arm.
     gamma: float = 3_000.0
-    #: Least probability of every allowed arm; 1 / n where that is less.
-    probability_floor: float = 0.0
+    #: Least probability of every allowed arm; 1 / n where that is less. It bounds how much one recorded decision can
+    #: weigh when another policy is judged by it: 1 / floor.
+    probability_floor: float = 0.0005
     #: Share of decisions that may explore; the rest take the best arm.
     exploration_share: float = 1.0
     #: An arm learned from fewer times than this holds at most a share that grows with them; 0 for no such ramp.

@@ -105,10 +105,21 @@ class Reader:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
+            _must_be_json(body)
             words, field = _explained(str(error), message)
             raise InvalidInput(words, field=field) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed("the body is not JSON", code="malformed_json") from None
+
+
+def _must_be_json(body: bytes) -> None:
+    """Raises Malformed: what does not fit may have been found before the end that is missing."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except RecursionError:
+        return  # too deep to tell, and deeper than anything that fits
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Malformed("the body is not JSON", code="malformed_json") from None
 
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z_]{0,63}")

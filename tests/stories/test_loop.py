@@ -198,7 +198,7 @@ def test_the_loop_from_foreign_files_to_a_decision_that_changed(shop: Path, tmp_
     segue("train", home=home)
 
     with running(home) as client:
-        people = [f"sim-{n:06d}" for n in range(1, 401)]
+        people = [f"sim-{n:06d}" for n in range(1, 701)]
         before = {p: decide(client, p, f"before-{p}") for p in people}
         assert {(d["fallback_reason"], d["reason"]) for d in before.values()} <= {
             (None, None),

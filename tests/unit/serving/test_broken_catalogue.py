@@ -49,6 +49,24 @@ def test_the_last_good_one_decides_on_also_after_a_restart(
     ledger.close()
 
 
+def test_an_emptied_folder_is_a_broken_catalogue_and_gets_no_sample_offers(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = open_ledger(settings.ledger)
+    running = started(settings, ledger)
+    good = running.strategy.catalogue
+    for file in settings.catalogue_folder.glob("*.toml"):
+        file.unlink()
+    with caplog.at_level(logging.ERROR):
+        running.refresh()
+    assert running.strategy.catalogue == good
+    assert "no TOML file" in caplog.text
+    assert not prepare_home(settings)
+    assert not list(settings.catalogue_folder.iterdir())
+    assert started(settings, ledger).strategy.catalogue == good
+    ledger.close()
+
+
 def test_a_first_start_with_a_broken_one_offers_nothing(settings: Settings) -> None:
     ledger = open_ledger(settings.ledger)
     spoil(settings)

@@ -22,6 +22,8 @@ SECRET = "anna-4711"
         b'{"request_id": Infinity}',
         b"\xff\xfe",
         b'{"a"' * 3,
+        b'{"limit": "x"',  # what does not fit comes before the end that is missing
+        b'{"a":',
     ],
 )
 def test_what_is_not_json_is_malformed(body: bytes) -> None:
