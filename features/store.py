@@ -26,7 +26,7 @@ from features.contract import FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
 from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress, newest_of_each
 from features.repo import definitions
-from features.repo.online import RedisOnline, Row, SqliteOnline
+from features.repo.online import RedisOnline, Row, SqliteOnline, fields_of
 from features.settings import Settings
 
 __all__ = ["FeastFeatureStore", "FeatureRow", "FeatureStore", "MemoryFeatureStore", "Progress", "open_feature_store"]
@@ -173,28 +173,28 @@ class FeastFeatureStore:
         views = [objects[name] for name in contract.views]
         redis = self._reading.online_store.type == "redis"
         online = RedisOnline(self._reading, self._writing, views) if redis else SqliteOnline(self._reading, views)
-        places = [(contract.views.index(feature.view), feature.name) for feature in contract.features]
-        return _Opened(contract, tuple(views), online, tuple(places), tuple(map(definitions.stamp_of, contract.views)))
+        place_of = {field: place for place, field in enumerate(fields_of(views))}
+        places = [place_of[feature.view, feature.name] for feature in contract.features]
+        stamps = [place_of[view, definitions.stamp_of(view)] for view in contract.views]
+        return _Opened(contract, tuple(views), online, tuple(places), tuple(stamps))
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A contract and all that reading it needs, prepared once: `places` says in which view each feature is."""
+    """A contract and all that reading it needs, prepared once: the place in a read of each feature and view's stamp."""
 
     contract: FeatureContract
     views: tuple[FeatureView, ...]
     online: RedisOnline | SqliteOnline
-    places: tuple[tuple[int, str], ...]
-    stamps: tuple[str, ...]
+    places: tuple[int, ...]
+    stamps: tuple[int, ...]
 
-    def row(self, found: Sequence[Mapping[str, bytes] | None]) -> FeatureRow | None:
-        """What an online store found of a customer, for each view; None where that is nothing."""
+    def row(self, found: Sequence[bytes | None]) -> FeatureRow | None:
+        """What an online store found of a customer; None where that is nothing."""
         if not any(found):
             return None
-        views = [view or {} for view in found]
-        values = _numbers([views[view].get(name) or _MISSING for view, name in self.places])
-        stamps = (_stamp(row, stamp) for row, stamp in zip(found, self.stamps, strict=True))
-        return FeatureRow(values, min(stamps))
+        values = _numbers([found[place] or _MISSING for place in self.places])
+        return FeatureRow(values, min([_stamp(found[place]) for place in self.stamps]))
 
 
 def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeatureStore:
@@ -275,8 +275,8 @@ def _number(value: bytes) -> float | None:
     return parsed.double_val if parsed.HasField("double_val") and parsed.double_val == parsed.double_val else None
 
 
-def _stamp(row: Mapping[str, bytes] | None, name: str) -> int:
-    value = row.get(name) if row else None
+@lru_cache(maxsize=1024)  # a view's customers mostly share their moment
+def _stamp(value: bytes | None) -> int:
     return int(Value.FromString(value).int64_val) if value else 0
 
 

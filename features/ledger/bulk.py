@@ -50,12 +50,12 @@ class Bulk:
         with database.reading(self._engine) as connection:
             for chunk in _chunks(customer_ids):
                 slots: dict[str, list[ContactSlot]] = {}
-                for row in connection.execute(_slots(chunk, since)):
+                for row in connection.execute(_slots(chunk, since)).all():
                     slots.setdefault(row[0], []).append(ContactSlot(Arm(row[1], row[2]), *row[3:]))
                 heard: dict[str, list[Heard]] = {}
                 for row in connection.execute(_heard(chunk, heard_since)) if heard_since is not None else ():
                     heard.setdefault(row[0], []).append(Heard(Arm(row[1], row[2]), *row[3:]))
-                for row in connection.execute(_customers(chunk)):
+                for row in connection.execute(_customers(chunk)).all():
                     key = row.customer_id
                     known = tuple(slots.get(key, ())), tuple(heard.get(key, ()))
                     found[key] = BeforeDecision(None, customer_of(row), row.contact_version, *known)

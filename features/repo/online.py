@@ -1,7 +1,8 @@
 """The two online stores of Feast, read and written below its `FeatureStore`: one key, every view, no round trip wasted.
 
-Both give the same: `read` the values of one customer, `write` rows none of which replaces a newer one. A row's moment
-is the field `stamp_of(view)`, in whole microseconds; Feast's own timestamp is rounded to seconds by SQLite.
+Both give the same: `read` the values of one customer, `write` rows none of which replaces a newer one. Values come
+serialised, one for each field of `fields_of` in that order, None for one that is not there. A row's moment is the field
+`stamp_of(view)`, in whole microseconds; Feast's own timestamp is rounded to seconds by SQLite.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -41,6 +41,11 @@ class Row:
     moment: datetime
 
 
+def fields_of(views: Sequence[FeatureView]) -> list[tuple[str, str]]:
+    """(view, field) of every field of the views."""
+    return [(view.name, field.name) for view in views for field in view.features]
+
+
 def entity_key(customer_id: str) -> Any:
     return EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=customer_id)])
 
@@ -53,36 +58,43 @@ class SqliteOnline:
     def __init__(self, config: RepoConfig, views: Sequence[FeatureView]) -> None:
         self._config, self._views = config, tuple(views)
         self._local = threading.local()
+        #: For each view the place of each of its fields, by name.
+        self._places: list[dict[str, int]] = [{} for _ in self._views]
+        names = [view.name for view in self._views]
+        for place, (view, field) in enumerate(fields_of(views)):
+            self._places[names.index(view)][field] = place
+        self._count = sum(map(len, self._places))
         self._select = " UNION ALL ".join(
-            f'SELECT {place}, feature_name, value FROM "{config.project}_{view.name}" WHERE entity_key = ?'
-            for place, view in enumerate(self._views)
+            f'SELECT {number}, feature_name, value FROM "{config.project}_{view.name}" WHERE entity_key = ?'
+            for number, view in enumerate(self._views)
         )
 
-    def read(self, customer_id: str) -> list[Mapping[str, bytes] | None]:
-        """For each view its values, serialised, None where the customer has none. Raises one of `errors`.
+    def read(self, customer_id: str) -> list[bytes | None]:
+        """The values of one customer. Raises one of `errors`.
 
         All views in one statement: Feast's own read makes one for each and parses times nobody asked for, 0.31 ms
         against 0.09 for five views of 62 values.
         """
-        key = _key_bytes(self._config, customer_id)
-        found: list[dict[str, bytes]] = [{} for _ in self._views]
+        key, places = _key_bytes(self._config, customer_id), self._places
+        found: list[bytes | None] = [None] * self._count
         connection = self._store()._get_conn(self._config)
-        for view, name, value in connection.execute(self._select, [key] * len(found)).fetchall():
-            found[view][name] = value
-        return [values or None for values in found]
+        for view, name, value in connection.execute(self._select, [key] * len(places)).fetchall():
+            place = places[view].get(name)
+            if place is not None:
+                found[place] = value
+        return found
 
-    def read_many(self, customer_ids: Sequence[str]) -> list[list[Mapping[str, bytes] | None]]:
+    def read_many(self, customer_ids: Sequence[str]) -> list[list[bytes | None]]:
         """`read` of each of up to 500 customers. Raises one of `errors`."""
         keys = [_key_bytes(self._config, customer_id) for customer_id in customer_ids]
-        found: dict[bytes, list[Mapping[str, bytes] | None]] = {key: [None] * len(self._views) for key in keys}
+        found: dict[bytes, list[bytes | None]] = {key: [None] * self._count for key in keys}
         connection = self._store()._get_conn(self._config)
         marks = ",".join("?" * len(keys))
-        for place, view in enumerate(self._views):
+        for view, places in zip(self._views, self._places, strict=True):
             table = f'"{self._config.project}_{view.name}"'
             # In the order of the table's own key, so that the values of a customer follow each other.
             query = f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN ({marks}) ORDER BY 1, 2"
-            for key, rows in groupby(connection.execute(query, keys).fetchall(), itemgetter(0)):
-                found[key][place] = dict(map(itemgetter(1, 2), rows))
+            _spread(connection.execute(query, keys).fetchall(), places, found)
         return [found[key] for key in keys]
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
@@ -150,25 +162,17 @@ class RedisOnline:
         # The client would try four times with pauses of seconds: within a decision there is no time for that.
         self._reader._get_client(reading.online_store).set_retry(Retry(NoBackoff(), 0))
         self._hash = _mmh3
-        self._fields = [[field.name for field in view.features] for view in views]
-        self._hashed = [
-            _mmh3(f"{view.name}:{name}") for view, names in zip(views, self._fields, strict=True) for name in names
-        ]
+        self._hashed = [_mmh3(f"{view}:{field}") for view, field in fields_of(views)]
 
-    def read(self, customer_id: str) -> list[Mapping[str, bytes] | None]:
-        """For each view its values, serialised, None where the customer has none. Raises one of `errors`."""
+    def read(self, customer_id: str) -> list[bytes | None]:
+        """The values of one customer. Raises one of `errors`."""
         key = self._keys(self._reading, [customer_id])[0]
-        return self._views_of(self._reader._read_hash_fields(self._reading, [(key, self._hashed)])[0])
+        return list(self._reader._read_hash_fields(self._reading, [(key, self._hashed)])[0])
 
-    def read_many(self, customer_ids: Sequence[str]) -> list[list[Mapping[str, bytes] | None]]:
+    def read_many(self, customer_ids: Sequence[str]) -> list[list[bytes | None]]:
         """`read` of each of up to 500 customers, in one round trip, with a writer's patience."""
         wanted = [(key, self._hashed) for key in self._keys(self._writing, customer_ids)]
-        return [self._views_of(values) for values in self._writer._read_hash_fields(self._writing, wanted)]
-
-    def _views_of(self, found: Sequence[bytes | None]) -> list[Mapping[str, bytes] | None]:
-        values = iter(found)
-        rows = [[(name, next(values)) for name in names] for names in self._fields]
-        return [{name: value for name, value in row if value} if any(v for _, v in row) else None for row in rows]
+        return [list(values) for values in self._writer._read_hash_fields(self._writing, wanted)]
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
         """Writes the rows that are not older than what is there, alone among writers; gives their number."""
@@ -201,6 +205,27 @@ class RedisOnline:
 
     def _keys(self, config: RepoConfig, customer_ids: Sequence[str]) -> list[bytes]:
         return self._reader._generate_redis_keys_for_entities(config, [entity_key(c) for c in customer_ids])
+
+
+def _spread(
+    rows: Sequence[tuple[bytes, str, bytes]], places: Mapping[str, int], found: Mapping[bytes, list[bytes | None]]
+) -> None:
+    """Puts (key, name, value) rows, in order of key and name, where they belong in `found`."""
+    fields = tuple(sorted(places))
+    keys, names, values = zip(*rows, strict=True) if rows else ((), (), ())
+    # Most customers have every field. Theirs are put in order in one piece, a third of the time.
+    ordered = itemgetter(*sorted(range(len(fields)), key=lambda number: places[fields[number]]))
+    first, start = min(places.values()), 0
+    while start < len(rows):
+        key, end = keys[start], start + len(fields)
+        if len(fields) > 1 and names[start:end] == fields and keys[end - 1] == key:
+            found[key][first : first + len(fields)] = ordered(values[start:end])
+            start = end
+            continue
+        place = places.get(names[start])
+        if place is not None:
+            found[key][place] = values[start]
+        start += 1
 
 
 def _wait(connection: sqlite3.Connection, seconds: float) -> None:
