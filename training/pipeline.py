@@ -128,7 +128,7 @@ def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent
         covariates = varied_covariates(columns, source.encoder.customer_matrix(reference))
     else:
         covariates = leant_on(trial.scorer, columns, decided)
-        start = make_start(trial.scorer, covariates, columns, decided, source.catalogue)
+        start = make_start(trial, covariates, columns, decided, source.catalogue)
     made, reports = tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried)
     return Tried(made, reports, covariates, start, reference)
 

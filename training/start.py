@@ -1,10 +1,11 @@
-"""What a new bundle starts with: what its own predictions have to learn from the rows that they were not fitted on.
+"""What a new bundle starts with: what the rows there are have to teach of predictions that were made without them.
 
 Statistics are about one bundle's predictions, so a new bundle begins without any, and all that was learned online
-since its training slice ends would be lost. But of the calibration and test rows it is known what the new model says,
-and what came of them: they are learned here, as the learner would have, and released with the bundle. The calibration
-rows are learned once at the model's own word, and again at what the correction then says; that states the test rows.
-So nothing before a row's slice was corrected by that slice, and `Start.before` takes the later rows off again.
+before would be lost. But of every row it is known what came of it, and what a model says that never saw it: the new one
+itself of the calibration and test rows, those of the cross-fitting (`Trial.unseen`) of the rows it was fitted on. They
+are learned here, as the learner would have, and released with the bundle. Each slice is learned once at the word of the
+model and the slices before, and again at what the correction then says. So nothing before a row's slice was corrected
+by that slice, and `Start.before` takes the later rows off again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from features.rewards import UNIT
 from training.bandit import P_RANGE, ArmStatistics, PolicySnapshot
 from training.covariates import Covariates
 from training.residual import Correction, Floats, Integers, corrected, taught_all
-from training.scorer import Scorer
 from training.statistics import Statistics, add
 
 if TYPE_CHECKING:
     from training.dataset import Dataset, Rows
+    from training.models import Trial
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Start:
 
 
 NO_START = Start()
+#: Of rows that models are fitted on a week is kept together: a year of 80 arms would be 10 MB of days.
+DAYS_OF_PAST = 7
 Kin = tuple[Integers, Integers]
 
 
@@ -79,33 +82,41 @@ def kin_of(arms: Sequence[Arm], catalogue: Catalogue) -> Kin:
 
 
 def make_start(
-    scorer: Scorer, covariates: Covariates, columns: tuple[str, ...], dataset: Dataset, catalogue: Catalogue
+    trial: Trial, covariates: Covariates, columns: tuple[str, ...], dataset: Dataset, catalogue: Catalogue
 ) -> Start:
     """The start of a propensity model; `columns` are those of the customer, which come first in every row."""
     from training.split import Slice  # serving reads starts, and needs nothing of how they are made
 
-    held = [dataset.parts[slice_] for slice_ in (Slice.CALIBRATION, Slice.TEST)]
-    if not all(part.asked for part in held):
+    train, *held = (dataset.parts[slice_] for slice_ in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST))
+    if not all(part.asked for part in (train, *held)):
         return NO_START
-    arms = [Arm(*key.rsplit("@", 1)) for key in sorted({key for part in held for key, _ in part.asked})]
-    seen = [_Answers(scorer, covariates, columns, part) for part in held]
+    asked = {key for part in (train, *held) for key, _ in part.asked}
+    arms = [Arm(*key.rsplit("@", 1)) for key in sorted(asked)]
     kin, keys = kin_of(arms, catalogue), [arm.key for arm in arms]
 
     def after(statistics: Statistics) -> Correction:
         known = {arm: ArmStatistics.of(sums) for arm, sums in statistics.weighed(0, 0.0).items()}
         return PolicySnapshot(arms=known).correction(keys, kin, 1 + len(covariates.names))
 
-    calibration, test = seen
-    first = calibration.taught(calibration.p_model)
-    again = calibration.taught(calibration.stated(after(first), keys))
-    return Start(again + test.taught(test.stated(after(again), keys)))
+    slices = [_Answers(train, trial.unseen, covariates, columns, DAYS_OF_PAST)]
+    slices += [_Answers(part, trial.scorer.predict(part.matrix), covariates, columns) for part in held]
+    learned = Statistics()
+    for answers in slices:
+        once = learned + answers.taught(answers.stated(after(learned), keys))
+        learned = learned + answers.taught(answers.stated(after(once), keys))
+    return Start(learned)
 
 
 class _Answers:
-    """The rows of a slice: what the model says of each, what of its customer is looked at, and what came of it."""
+    """The rows of a slice: what is predicted of each, what of its customer is looked at, and what came of it.
 
-    def __init__(self, scorer: Scorer, covariates: Covariates, columns: tuple[str, ...], rows: Rows) -> None:
-        self.p_model: Floats = scorer.predict(rows.matrix)
+    What they teach is kept for every so many `days` together.
+    """
+
+    def __init__(
+        self, rows: Rows, p_model: Floats, covariates: Covariates, columns: tuple[str, ...], days: int = 1
+    ) -> None:
+        self.p_model, self._days = p_model, days
         features = rows.matrix[:, : len(columns)].tolist()
         of = [covariates.of(dict(zip(columns, one, strict=True))) for one in features]
         self._x = np.array(of, dtype=np.int64).reshape(len(features), len(covariates.names))
@@ -125,7 +136,8 @@ class _Answers:
         heads = np.stack([np.ones_like(success), success, np.round(self.p_model * UNIT).astype(np.int64)], axis=1)
         numbers = np.hstack([heads, taught_all(told, self._x)])
         places: dict[tuple[str, int], int] = {}
-        rows = [places.setdefault(key, len(places)) for key in self._rows.asked]
+        asked = ((key, day - day % self._days) for key, day in self._rows.asked)
+        rows = [places.setdefault(key, len(places)) for key in asked]
         sums = np.zeros((len(places), numbers.shape[1]), dtype=np.int64)
         np.add.at(sums, rows, numbers)
         return Statistics(dict(zip(places, map(tuple, sums.tolist()), strict=True)))

@@ -103,5 +103,5 @@ class SeguePlayer:
         if trial.verdict == Verdict.PASS:
             self._scorer, self._model = trial.scorer, self._model + 1
             covariates = leant_on(trial.scorer, FEATURES, dataset)
-            start = make_start(trial.scorer, covariates, FEATURES, dataset, self._world.catalogue)
+            start = make_start(trial, covariates, FEATURES, dataset, self._world.catalogue)
             self._correction.restart(covariates, start)
