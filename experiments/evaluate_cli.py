@@ -13,17 +13,21 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from experiments.ope.estimators import BIASED
 from experiments.ope.evaluation import Evaluation, evaluate
+from experiments.ope.existing import check_ledger
 from experiments.ope.feedback import LoggedFeedback
 from experiments.ope.log_file import ColumnNames, feedback_of, read_table
 from experiments.ope.log_ledger import ledger_log
-from experiments.ope.page import between, in_words, number, title_of, tuned_to, write_page
+from experiments.ope.page import between, in_words, number, shown_name, title_of, tuned_to, write_page
 from experiments.ope.target import Target
 from experiments.ope.targets import parse_targets
 from features.clock import now
 from features.errors import InvalidInput
-from features.ledger import open_ledger
 from features.settings import load_settings
+
+#: Said of a file without a column that names the decision.
+UNNAMED = "no column names the decision, so one that is there twice is not found: say --column decision=COLUMN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,14 @@ def print_evaluation(question: Question) -> None:
     console.print(summary(found))
     for one in found:
         console.print(table_of(one))
+    if any(one.insufficient is None for one in found):
+        console.print(BIASED, highlight=False)
     for reason in _left_out(found):
         console.print(f"insufficient: {reason}", highlight=False)
     for one in found:
         console.print(f"[bold]{one.verdict}[/bold]: {in_words(one)}", highlight=False)
+    if log.decision_id is None:
+        console.print(UNNAMED, highlight=False)
     console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
     if all(one.insufficient is not None for one in found):
         raise typer.Exit(1)
@@ -81,7 +89,7 @@ def summary(found: Sequence[Evaluation]) -> Table:
         table.add_column(heading, justify="left" if heading in ("target", "verdict") else "right")
     for one in found:
         best = one.headline
-        shown = (number(best.value), between(best.interval), between(one.gain))
+        shown = (number(best.value), between(best.interval), between(one.gain.interval))
         table.add_row(title_of(one), *shown, str(one.verdict))
     return table
 
@@ -93,7 +101,8 @@ def table_of(one: Evaluation) -> Table:
         title=title_of(one),
         caption=f"effective sample {d.effective_sample_size:,.0f} of {d.rows:,} rows, largest weight "
         f"{number(d.largest_weight)}, mean weight {d.mean_weight:.3f} ± {d.mean_weight_error:.3f}, "
-        f"support {d.support:.1%}",
+        f"support {d.support:.1%}"
+        + ("" if d.effective_responses is None else f", payments of one size {d.effective_responses:,.0f}"),
     )
     if one.insufficient is not None:
         table.add_column("no number is given")
@@ -104,7 +113,7 @@ def table_of(one: Evaluation) -> Table:
     for e in one.estimates:
         if e.insufficient is None:
             shown = (between(e.interval), between(e.bootstrap), between(e.bernstein), tuned_to(e))
-            table.add_row(e.estimator.name, number(e.value), *shown)
+            table.add_row(shown_name(e), number(e.value), *shown)
     return table
 
 
@@ -117,8 +126,7 @@ def _left_out(found: Sequence[Evaluation]) -> list[str]:
 
 def _read(question: Question, url: str, progress: Callable[[float], None]) -> tuple[LoggedFeedback, list[Target]]:
     if question.log == "ledger":
-        # Opening it says in one line what is wrong with it, and brings an older one up to date.
-        open_ledger(url).close()
+        check_ledger(url, "nothing was decided here; `segue up` or `segue serve` make decisions")
         log = ledger_log(url, now(), question.reward)
         return log.feedback, parse_targets(
             question.targets, log.feedback, rescore=lambda name: log.rescored(name, progress)

@@ -37,9 +37,13 @@ class Estimator:
     tuned: str | None = None
     #: Fair only on a log drawn uniformly.
     uniform_log: bool = False
+    #: Whether its interval leaves out a bias of its own (`BIASED`).
+    biased: bool = False
 
 
 ESTIMATORS: dict[str, Estimator] = {}
+#: Said wherever such an estimate is shown, its name marked so.
+BIASED = "* biased where the reward model is wrong or weights are cut: its interval tells of chance alone, not of that"
 
 
 def _register(*args: object, **kwargs: object) -> None:
@@ -78,6 +82,7 @@ _register(
     model=False,
     normalised=False,
     tuned="M",
+    biased=True,
     formula="mean(min(w, M) r)",
     unbiased="Only without clipping; rewards of one sign are then understated by what is clipped.",
     source="Ionides (2008), Truncated Importance Sampling; Bottou et al. (2013), Counterfactual Reasoning and "
@@ -97,6 +102,7 @@ _register(
     lambda w, _chosen, _number: np.zeros_like(w),
     model=True,
     normalised=False,
+    biased=True,
     formula="mean(v̂(x))",
     unbiased="Only where the reward model is right; its interval knows nothing of the model's own error.",
     source="Beygelzimer, Langford (2009), The Offset Tree for Learning with Partial Labels, KDD",
@@ -125,6 +131,7 @@ _register(
     model=True,
     normalised=False,
     tuned="τ",
+    biased=True,
     formula="mean(v̂(x) + w [w ≤ τ] (r − q̂(x, a)))",
     unbiased="Where no weight is above τ; above it the reward model alone is believed.",
     source="Wang, Agarwal, Dudík (2017), Optimal and Adaptive Off-policy Evaluation in Contextual Bandits, ICML",
@@ -135,6 +142,7 @@ _register(
     model=True,
     normalised=False,
     tuned="λ",
+    biased=True,
     formula="mean(v̂(x) + (λ w / (w² + λ)) (r − q̂(x, a)))",
     unbiased="As λ grows, it is dr; at λ = 0 it is dm.",
     source="Su, Dimakopoulou, Krishnamurthy, Dudík (2020), Doubly Robust Off-policy Evaluation with Shrinkage, ICML",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from experiments.inference import Verdict
 from experiments.ope import refusals
-from experiments.ope.contributions import contributions, numbers
-from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, Diagnostics, diagnose
+from experiments.ope.contributions import Contributions, contributions, numbers
+from experiments.ope.diagnostics import Diagnostics, diagnose
+from experiments.ope.difference import Difference, difference
 from experiments.ope.estimators import ESTIMATORS, Estimator
 from experiments.ope.evidence import Evidence, evidence
 from experiments.ope.feedback import Floats, LoggedFeedback
@@ -20,6 +21,8 @@ from experiments.ope.target import Target
 
 #: What is read first: doubly robust, self-normalised; without a reward model, SNIPS.
 HEADLINES = ("sndr", "snips")
+#: What the gain is measured against.
+LOG = "the log itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Evaluation:
     logged_value: float
     estimates: tuple[Estimate, ...]
     #: The headline estimate less the logged value, as one estimate: what is common to both cancels.
-    gain: Bounds | None = None
+    gain: Difference
 
     @property
     def insufficient(self) -> str | None:
@@ -63,11 +66,10 @@ class Evaluation:
     @property
     def verdict(self) -> Verdict:
         """Better or worse than what the log earned only when the whole interval of the gain says so."""
-        if self.gain is None:
+        found = self.gain.interval
+        if found is None:
             return Verdict.INSUFFICIENT
-        return (
-            Verdict.BETTER if self.gain.low > 0.0 else Verdict.WORSE if self.gain.high < 0.0 else Verdict.INSUFFICIENT
-        )
+        return Verdict.BETTER if found.low > 0.0 else Verdict.WORSE if found.high < 0.0 else Verdict.INSUFFICIENT
 
 
 def evaluate(
@@ -106,17 +108,25 @@ def evaluate_one(
     seen = evidence(log, target, q_hat)
     found = diagnose(seen)
     reason, number_of = found.shortcoming(), numbers(seen)
-    estimates = tuple(_estimate(ESTIMATORS[name], seen, number_of[name], reason, seed) for name in number_of)
-    gain = None
+    estimates = tuple(
+        _estimate(
+            ESTIMATORS[name], seen, number_of[name], reason or _own_shortcoming(ESTIMATORS[name], seen, found), seed
+        )
+        for name in number_of
+    )
     headline = next(name for name in HEADLINES if name in number_of)
-    if reason is None:
-        parts = contributions(ESTIMATORS[headline], seen, 0.0)
-        gain = skewed(replace(parts, base=parts.base - seen.reward))
+    gain = Difference(LOG, reason) if reason else _gain(contributions(ESTIMATORS[headline], seen, 0.0), seen)
     return Evaluation(target.name, place, found, float(log.reward.mean()), estimates, gain)
 
 
+def _gain(parts: Contributions, seen: Evidence) -> Difference:
+    """Against what the log earned: an estimate with every weight 1 and the same reward model."""
+    predicted = np.zeros(len(seen)) if seen.predicted is None else seen.predicted
+    logged = Contributions(predicted, np.ones(len(seen)), parts.residual, True, seen.unit)
+    return difference(parts, logged, LOG, seen.payment)
+
+
 def _estimate(estimator: Estimator, seen: Evidence, number: float, reason: str | None, seed: int) -> Estimate:
-    reason = reason or _own_shortcoming(estimator, seen)
     if reason is not None:
         return Estimate(estimator, reason)
     parts = contributions(estimator, seen, number)
@@ -124,15 +134,15 @@ def _estimate(estimator: Estimator, seen: Evidence, number: float, reason: str |
     return Estimate(estimator, None, parts.value, skewed(parts), bootstrap(parts, seed), bernstein(parts), tuned_to)
 
 
-def _own_shortcoming(estimator: Estimator, seen: Evidence) -> str | None:
+def _own_shortcoming(estimator: Estimator, seen: Evidence, found: Diagnostics) -> str | None:
     """What keeps this one estimator from a number where others have one."""
     if not estimator.uniform_log:
         return None
     if not seen.uniform_log:
         return "the log was not drawn uniformly"
     agreed = float(seen.chosen.sum()) ** 2 / max(float(seen.chosen @ seen.chosen), 1e-300)
-    if agreed < LEAST_EFFECTIVE_SAMPLE:
-        return f"the policies agree on {agreed:,.0f} rows, at least {LEAST_EFFECTIVE_SAMPLE:g} are needed"
+    if agreed < found.least_sample:
+        return f"the policies agree on {agreed:,.0f} rows, at least {found.least_sample:g} are needed"
     return None
 
 

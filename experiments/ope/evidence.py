@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.ope import refusals
 from experiments.ope.feedback import Floats, Integers, LoggedFeedback
+from experiments.ope.payments import payments
 from experiments.ope.target import Target
 from features.errors import InvalidInput
 
@@ -43,6 +44,8 @@ class Evidence:
     unit: Integers | None = None
     #: Whether every row was drawn uniformly among its arms, so that agreement needs no weights.
     uniform_log: bool = False
+    #: (n,) `experiments.ope.payments` of the log; None where rewards are a response or none.
+    payment: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -75,7 +78,8 @@ def evidence(log: LoggedFeedback, target: Target, q_hat: Floats | None = None) -
             drawn = log.arm[rows]
             predicted[rows] = q_hat[rows].reshape(-1).take(drawn + np.arange(0, k * len(drawn), k))
             expected[rows] = target.average(log, q_hat, rows)
-    return Evidence(weight, chosen, log.reward, outside, predicted, expected, _numbered(log.unit), drawn_uniformly(log))
+    unit, uniform = _numbered(log.unit), drawn_uniformly(log)
+    return Evidence(weight, chosen, log.reward, outside, predicted, expected, unit, uniform, payments(log))
 
 
 def _numbered(unit: Integers | None) -> Integers | None:

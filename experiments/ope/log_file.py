@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from features.errors import InvalidInput, NotFound
 
 #: A text column of the context becomes one column for each of its commonest values.
 MOST_TEXT_VALUES = 20
+
+
+#: What a column that names the decision is commonly called; one decision twice is then found without being told.
+DECISION_NAMES = ("decision", "decisionid", "request_id", "event_id", "impression_id", "row_id", "uuid", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,7 @@ def feedback_of(
 
     Raises InvalidInput where a column is missing or a row is at fault.
     """
-    names = names or ColumnNames()
-    for column in (names.arm, names.action_probability, names.reward):
-        if column not in table.column_names:
-            have = ", ".join(table.column_names[:20])
-            raise InvalidInput(
-                f"no column {column!r} in the log; it has {have}; name it with --column", field=column, code="no_column"
-            )
+    names = _completed(names or ColumnNames(), table)
     arms, arm = _arms(table, names)
     matrix, context_names = context_matrix(table, _context_columns(table, names) if context is None else context)
     allowed = per_arm(table, names.allowed, arms)
@@ -88,13 +87,34 @@ def feedback_of(
     )
 
 
+def _completed(names: ColumnNames, table: pa.Table) -> ColumnNames:
+    """With the decision's column found by a common name where it has not ours. Raises InvalidInput for what is missing:
+    one of the first three, or one that was named."""
+    present, usual = table.column_names, ColumnNames()
+    for what in ("arm", "action_probability", "reward", "customer", "decision", "decided_at", "place"):
+        column, needed = getattr(names, what), what in ("arm", "action_probability", "reward")
+        if column in present or (not needed and column == getattr(usual, what)):
+            continue
+        have = ", ".join(present[:20])
+        raise InvalidInput(
+            f"no column {column!r} in the log; it has {have}; name it with --column {what}=COLUMN",
+            field=column,
+            code="no_column",
+        )
+    if names.decision in present:
+        return names
+    taken = {names.arm, names.action_probability, names.reward, names.customer, names.decided_at, names.place}
+    known = {name.lower(): name for name in present if name not in taken}
+    return replace(names, decision=next((known[n] for n in DECISION_NAMES if n in known), names.decision))
+
+
 def numbers(table: pa.Table, column: str) -> Floats:
     """(n,) the column as numbers, NaN where missing. Raises InvalidInput for text that is no number."""
     try:
         values = pc.cast(table.column(column), pa.float64()).to_numpy()
     except pa.ArrowException as error:
-        raise InvalidInput(f"column {column!r} holds something that is no number: {str(error)[:120]}", field=column) \
-            from error  # fmt: skip
+        _refuse_text(table, column, float, "no_number", "is no number")
+        raise InvalidInput(f"column {column!r} holds no numbers: {str(error)[:120]}", field=column) from error
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
@@ -138,7 +158,25 @@ def moments(table: pa.Table, column: str) -> Any:
             values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
         return pc.cast(values, pa.int64()).to_numpy()
     except pa.ArrowException as error:
-        raise InvalidInput(f"column {column!r} is no time: {str(error)[:120]}", field=column) from error
+        _refuse_text(table, column, datetime.fromisoformat, "no_time", "is no time")
+        raise InvalidInput(f"column {column!r} holds no times: {str(error)[:120]}", field=column) from error
+
+
+def _refuse_text(table: pa.Table, column: str, read: Callable[[str], object], code: str, why: str) -> None:
+    """Raises InvalidInput that shows the first text of the column that cannot be read, and says in which rows."""
+    texts = pc.cast(table.column(column), pa.string()).to_pylist()
+    wrong = np.array([text is not None and not _reads(text, read) for text in texts], dtype=bool)
+    first = next((text for text, bad in zip(texts, wrong, strict=True) if bad), "")
+    shown = first[:40].replace("{", "{{").replace("}", "}}")
+    refuse(wrong, code, f"column {column!r}: {shown!r} {why}, in {{rows}}", column)
+
+
+def _reads(text: str, read: Callable[[str], object]) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_time(kind: pa.DataType) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 
 from experiments.formulas import formula_of
 from experiments.inference import Verdict
-from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, MEAN_WEIGHT_ERRORS, MOST_UNSUPPORTED
-from experiments.ope.estimators import ESTIMATORS
+from experiments.ope.diagnostics import LEAST_RESPONSES_OF_MONEY, MEAN_WEIGHT_ERRORS, MOST_UNSUPPORTED
+from experiments.ope.difference import difference
+from experiments.ope.estimators import BIASED, ESTIMATORS
 from experiments.ope.evaluation import Estimate, Evaluation
 from experiments.ope.forest import Line, forest
 from experiments.ope.intervals import Bounds, bernstein, bootstrap, skewed
@@ -71,14 +72,14 @@ def in_words(one: Evaluation) -> str:
     if one.insufficient is not None:
         return f"{title_of(one)}: {one.insufficient}. No number is given."
     best, gain = one.headline, one.gain
-    assert gain is not None
     said = {
-        Verdict.BETTER: "more than the log itself earned",
-        Verdict.WORSE: "less than the log itself earned",
-    }.get(one.verdict, "not shown to be more or less than the log itself earned")
+        Verdict.BETTER: f"more than {gain.versus} earned",
+        Verdict.WORSE: f"less than {gain.versus} earned",
+    }.get(one.verdict, f"not shown to be more or less than {gain.versus} earned")
     return (
         f"{title_of(one)} would have earned {number(best.value)} a decision (95 % interval {between(best.interval)}, "
-        f"{best.estimator.name}): {said}, {number(one.logged_value)} (difference {between(gain)})."
+        f"{best.estimator.name}): {said}, {number(one.logged_value)} "
+        f"(difference {gain.insufficient if gain.interval is None else between(gain.interval)})."
     )
 
 
@@ -91,7 +92,8 @@ def as_json(one: Evaluation) -> dict[str, Any]:
         "verdict": str(one.verdict),
         "insufficient": one.insufficient,
         "logged_value": one.logged_value,
-        "gain": None if one.gain is None else asdict(one.gain),
+        "gain": None if one.gain.interval is None else asdict(one.gain.interval),
+        "gain_insufficient": one.gain.insufficient,
         "diagnostics": asdict(d),
         "estimates": [
             {
@@ -143,12 +145,16 @@ def _plot(found: Sequence[Evaluation], place: int | None) -> str:
 
 def _details(one: Evaluation) -> str:
     d = one.diagnostics
+    money = []
+    if d.effective_responses is not None:
+        money.append(("Payments of one size", f"{d.effective_responses:,.0f}", f"≥ {LEAST_RESPONSES_OF_MONEY:g}"))
     checks = (
         (
             "Effective sample size",
             f"{d.effective_sample_size:,.0f} of {d.rows:,} rows",
-            f"≥ {LEAST_EFFECTIVE_SAMPLE:g}",
+            f"≥ {d.least_sample:g}",
         ),
+        *money,
         ("Largest weight", number(d.largest_weight), ""),
         ("Mean weight", f"{d.mean_weight:.4f} ± {d.mean_weight_error:.4f}", f"1 within {MEAN_WEIGHT_ERRORS:g} errors"),
         ("Support", f"{d.support:.2%} of rows", f"≥ {1 - MOST_UNSUPPORTED:.0%}"),
@@ -156,7 +162,7 @@ def _details(one: Evaluation) -> str:
     heads = ("Estimator", "Value", "95 % interval", "Bootstrap", "Empirical Bernstein", "Tuned to")
     rows = [
         (
-            e.estimator.name,
+            shown_name(e),
             number(e.value),
             between(e.interval),
             between(e.bootstrap),
@@ -168,8 +174,13 @@ def _details(one: Evaluation) -> str:
         for e in one.estimates
     ]
     return f"<h2>{escape(title_of(one))}</h2>{_table(('Check', 'Measured', 'Needed'), checks)}" + (
-        "" if one.insufficient else _table(heads, rows)
+        "" if one.insufficient else _table(heads, rows) + f"<p>{escape(BIASED)}.</p>"
     )
+
+
+def shown_name(e: Estimate) -> str:
+    """The estimator's name, with the mark that `BIASED` explains where it says of this one."""
+    return "* " * e.estimator.biased + e.estimator.name
 
 
 def tuned_to(e: Estimate) -> str:
@@ -187,7 +198,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _formulas() -> str:
     rows = [(e.name, e.formula, f"Unbiased: {e.unbiased} {e.source}.") for e in ESTIMATORS.values()]
-    rows += [(f.name, f.text, f.source) for f in map(formula_of, (skewed, bootstrap, bernstein))]
+    shown = [formula_of(f) for f in (skewed, bootstrap, bernstein, difference)]
+    rows += [(f.name, f.text, f.source) for f in shown]
     listed = "".join(
         f"<dt>{escape(name)}</dt><dd><code>{escape(text)}</code></dd><dd class='soft'>{escape(source)}</dd>"
         for name, text, source in rows

@@ -1,6 +1,6 @@
 """What a log must not be. Each refusal has a code, says which rows (the first few, and how many), and what to do.
 
-Rows are counted from 0, as they stand in the log.
+Rows are counted from 1, as they stand in the log; the heading of a file is none.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def check(log: LoggedFeedback) -> None:
 def uninformative(log: LoggedFeedback) -> None:
     """Raises InvalidInput for a log from which nothing can be told, however it is weighted."""
     if len(log) < 2:
-        rows = "row 0 is all there is" if len(log) else "there is no row"
+        rows = "row 1 is all there is" if len(log) else "there is no row"
         raise InvalidInput(f"one row tells nothing about a policy: {rows}", code="too_few_rows")
     if log.reward.min() == log.reward.max():
         raise InvalidInput(
-            f"all {len(log):,} rewards (rows 0 to {len(log) - 1}) are {log.reward[0]:g}: "
+            f"all {len(log):,} rewards (rows 1 to {len(log)}) are {log.reward[0]:g}: "
             "nothing tells arms apart; look at what is counted as a reward",
             field="reward",
             code="constant_reward",
@@ -57,16 +57,16 @@ def refuse(wrong: Any, code: str, message: str, field: str) -> None:
 
 
 def which(rows: NDArray[Any]) -> str:
-    """The first few rows, and how many there are.
+    """The first few of these (m,) places, counted from 1, and how many there are.
 
     >>> which(np.array([4])), which(np.arange(10, 1010))
-    ('row 4', 'rows 10, 11, 12, 13, 14 and 995 more (1,000 in all)')
+    ('data row 5', 'data rows 11, 12, 13, 14, 15 and 995 more (1,000 in all)')
     """
     if len(rows) == 1:
-        return f"row {rows[0]}"
-    named = ", ".join(str(row) for row in rows[:NAMED_ROWS])
+        return f"data row {rows[0] + 1}"
+    named = ", ".join(str(row + 1) for row in rows[:NAMED_ROWS])
     more = len(rows) - NAMED_ROWS
-    return f"rows {named}" + (f" and {more:,} more ({len(rows):,} in all)" if more > 0 else "")
+    return f"data rows {named}" + (f" and {more:,} more ({len(rows):,} in all)" if more > 0 else "")
 
 
 def distribution(table: NDArray[np.float64], allowed: NDArray[np.bool_] | None, name: str) -> None:
@@ -146,4 +146,5 @@ def _ids(log: LoggedFeedback) -> None:
     repeated[first] = False
     example = log.decision_id[int(np.flatnonzero(repeated)[0])]
     message = f"a decision and place that came before ({str(example)[:40]!r}) again in {{rows}}; keep one of each"
+    message += ", or name the column that tells decisions apart with --column decision=COLUMN"
     refuse(repeated, "duplicate_id", message, "decision_id")

@@ -8,13 +8,13 @@ from html import escape
 from pathlib import Path
 
 from experiments.formulas import formula_of
+from experiments.ope.difference import difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.forest import Line, forest
 from experiments.ope.intervals import skewed
 from experiments.report import STYLE
 from experiments.studies.answer import Answer, amount, as_json, in_words, range_of
 from experiments.studies.balance import covariate_test, share_test
-from experiments.studies.difference import difference
 from experiments.studies.study import Reward
 from experiments.studies.valuation import ADJUSTED, PLAIN, PolicyValue, Valuation
 from features.clock import format_time

@@ -10,13 +10,14 @@ import numpy as np
 from experiments.inference import Verdict
 from experiments.ope.contributions import Contributions, contributions
 from experiments.ope.diagnostics import Diagnostics, diagnose
+from experiments.ope.difference import Difference, difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import evidence
 from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.intervals import Bounds, skewed
+from experiments.ope.payments import payments
 from experiments.ope.reward_model import Fit
 from experiments.ope.target import Target, constant
-from experiments.studies.difference import Difference, difference
 from experiments.studies.learned import LEARNERS, best_constant_of_other_folds, learned_policies
 
 #: Estimators shown: the log's own means, weighed, and those with what reward models explain taken out.
@@ -86,7 +87,8 @@ def value_policies(
     constants.sort(key=lambda c: -np.inf if c[0].adjusted is None else c[0].adjusted, reverse=True)
     chosen = _valued(log, best_constant_of_other_folds(log, seed), q_hat, names)
     judged = [_valued(log, policy, q_hat, names) for policy in learned]
-    claims = tuple(_claim(one, constants, chosen) for one in judged)
+    payment = payments(log)
+    claims = tuple(_claim(one, constants, chosen, payment) for one in judged)
     return Valuation(reward, tuple(c[0] for c in constants), (chosen[0], *(one[0] for one in judged)), claims)
 
 
@@ -125,6 +127,7 @@ def _claim(
     one: tuple[PolicyValue, Contributions],
     constants: Sequence[tuple[PolicyValue, Contributions]],
     chosen: tuple[PolicyValue, Contributions],
+    payment: Floats | None,
 ) -> Claim:
     """Better only where the whole interval lies above zero against every constant: which is best is not known, and then
     no correction for many comparisons is needed (Berger 1982, Multiparameter Hypothesis Testing, Technometrics).
@@ -132,8 +135,8 @@ def _claim(
     """
     value, parts = one
     usable = [c for c in constants if c[0].insufficient is None]
-    against = [difference(parts, c[1], c[0].name) for c in usable]
-    against_chosen = difference(parts, chosen[1], chosen[0].name)
+    against = [difference(parts, c[1], c[0].name, payment) for c in usable]
+    against_chosen = difference(parts, chosen[1], chosen[0].name, payment)
     why = value.insufficient or (None if usable else "no constant policy has a value")
     if why is not None:
         none = Difference("–", why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,58 @@ def test_a_worth_of_too_few_rows_gives_no_number(name: str) -> None:
     assert "effective sample size" in str(one.insufficient)
 
 
+def spent(rows: int, share: float, seed: int = 8) -> tuple[LoggedFeedback, Target]:
+    """A log drawn uniformly in which `share` of rows spend, log-normal amounts; and a target near it."""
+    log, target, _ = known_log(rows, UNIFORM, seed)
+    rng = np.random.default_rng(seed)
+    paid = (rng.random(rows) < share) * rng.lognormal(0.0, 1.0, rows)
+    return log.with_reward(paid), target
+
+
+def test_money_needs_a_larger_sample_and_payments_enough_and_says_about_how_many_decisions_more() -> None:
+    few, target = spent(500, 0.3)
+    found = evaluate_one(few, target)
+    assert 100 < found.diagnostics.effective_sample_size < 400
+    assert "at least 400 is needed for money" in str(found.insufficient)
+    assert re.search(r"about [\d,]+ more decisions like these would do", str(found.insufficient))
+    rare, target = spent(5_000, 0.003)
+    found = evaluate_one(rare, target)
+    assert found.diagnostics.effective_sample_size > 400
+    assert "at least 10 are needed: a few large ones decide; about" in str(found.insufficient)
+    assert (found.headline.value, found.gain.value, found.verdict) == (None, None, Verdict.INSUFFICIENT)
+
+
+def test_a_response_or_none_is_no_money_whatever_it_is_worth_or_the_contact_costs() -> None:
+    log, target, _ = known_log(500, UNIFORM, seed=6)
+    cost = np.array([0.0, 0.25, 0.1])[log.arm]
+    for reward in (log.reward, 60.0 * log.reward, 60.0 * log.reward - cost):
+        found = evaluate_one(log.with_reward(reward), target)
+        assert found.diagnostics.effective_responses is None
+        assert found.insufficient is None
+    differing = np.where(np.arange(500) % 2, 60.0, 20.0) * log.reward - cost
+    assert evaluate_one(log.with_reward(differing), target).diagnostics.effective_responses is not None
+
+
+def test_what_one_customer_paid_in_many_rows_is_one_payment() -> None:
+    log, target = spent(5_000, 0.02)
+    alone = evaluate_one(log, target).diagnostics.effective_responses
+    together = evaluate_one(replace(log, unit=np.where(log.reward > 0.0, 0, np.arange(5_000))), target)
+    assert alone is not None
+    assert alone > 20.0
+    assert together.diagnostics.effective_responses == pytest.approx(1.0)
+
+
+def test_the_gain_over_the_log_is_the_value_less_what_it_earned_and_nothing_for_the_same_policy() -> None:
+    log, target, q_hat = known_log(3_000, SKEWED)
+    for predictions in (None, q_hat):
+        found = evaluate_one(log, target, predictions)
+        assert found.headline.value is not None
+        assert found.gain.value == pytest.approx(found.headline.value - found.logged_value, abs=1e-12)
+    table = SKEWED[log.context[:, 0].astype(int)]
+    itself = evaluate_one(log, distribution(log, "itself", table), q_hat)
+    assert (itself.gain.value, itself.verdict) == (0.0, Verdict.INSUFFICIENT)
+
+
 def test_probabilities_that_are_not_those_of_the_draw_show_in_the_mean_weight() -> None:
     log, target, q_hat = known_log(5_000, SKEWED)
     lying = replace(log, action_probability=np.full(5_000, 0.5))
@@ -174,11 +227,11 @@ def test_a_target_that_is_no_distribution_is_refused_with_its_rows() -> None:
     log, _, _ = known_log(500, UNIFORM)
     table = np.tile(TARGET[0], (500, 1))
     table[7] = [0.5, 0.4, 0.0]
-    with pytest.raises(InvalidInput, match="row 7"):
+    with pytest.raises(InvalidInput, match="data row 8"):
         distribution(log, "wrong", table)
     allowed = np.ones((500, 3), dtype=bool)
     allowed[9] = [arm == log.arm[9] for arm in range(3)]
-    with pytest.raises(InvalidInput, match="filtered out in row 9") as refusal:
+    with pytest.raises(InvalidInput, match="filtered out in data row 10") as refusal:
         distribution(replace(log, allowed=allowed), "outside", np.tile(TARGET[0], (500, 1)))
     assert refusal.value.code == "distribution_arm_not_allowed"
 

@@ -49,21 +49,21 @@ def changed(name: str, rows: list[int], value: object) -> dict[str, np.ndarray]:
     ],
 )
 def test_a_fault_is_refused_by_name_with_its_rows(code: str, change: dict[str, np.ndarray]) -> None:
-    with pytest.raises(InvalidInput, match="rows 3, 7") as refusal:
+    with pytest.raises(InvalidInput, match="data rows 4, 8") as refusal:
         replace(a_log(), **change)
     assert refusal.value.code == code
 
 
 def test_of_many_rows_the_first_are_named_and_all_counted() -> None:
-    with pytest.raises(InvalidInput, match=r"rows 0, 1, 2, 3, 4 and 15 more \(20 in all\)"):
+    with pytest.raises(InvalidInput, match=r"data rows 1, 2, 3, 4, 5 and 15 more \(20 in all\)"):
         replace(a_log(), action_probability=np.zeros(20))
 
 
 def test_constant_rewards_and_a_single_row_say_nothing() -> None:
-    with pytest.raises(InvalidInput, match=r"all 20 rewards \(rows 0 to 19\)") as refusal:
+    with pytest.raises(InvalidInput, match=r"all 20 rewards \(rows 1 to 20\)") as refusal:
         uninformative(a_log().with_reward(np.ones(20)))
     assert refusal.value.code == "constant_reward"
-    with pytest.raises(InvalidInput, match="row 0") as refusal:
+    with pytest.raises(InvalidInput, match="row 1") as refusal:
         uninformative(a_log().take(np.array([0])))
     assert refusal.value.code == "too_few_rows"
 
@@ -72,7 +72,7 @@ def test_an_arm_that_was_filtered_out_cannot_have_been_drawn() -> None:
     log = a_log()
     allowed = np.ones((20, 2), dtype=bool)
     allowed[4, log.arm[4]] = False
-    with pytest.raises(InvalidInput, match="row 4") as refusal:
+    with pytest.raises(InvalidInput, match="data row 5") as refusal:
         replace(log, allowed=allowed)
     assert refusal.value.code == "arm_not_allowed"
 
@@ -89,7 +89,7 @@ def test_an_arm_that_was_filtered_out_cannot_have_been_drawn() -> None:
 def test_a_logged_distribution_agrees_with_itself_and_the_draw(code: str, row: list[float]) -> None:
     table = np.full((20, 2), 0.5)
     table[6] = row
-    with pytest.raises(InvalidInput, match="row 6") as refusal:
+    with pytest.raises(InvalidInput, match="data row 7") as refusal:
         replace(a_log(), logging_probability=table)
     assert refusal.value.code == code
 
@@ -97,7 +97,7 @@ def test_a_logged_distribution_agrees_with_itself_and_the_draw(code: str, row: l
 def test_places_of_one_decision_may_share_its_id() -> None:
     log = replace(a_log(2), decision_id=np.array(["d", "d"]), place=np.array([1, 2]))
     assert len(log) == 2
-    with pytest.raises(InvalidInput, match="row 1") as refusal:
+    with pytest.raises(InvalidInput, match="data row 2") as refusal:
         replace(log, place=np.array([1, 1]))
     assert refusal.value.code == "duplicate_id"
 
@@ -159,27 +159,56 @@ def test_columns_of_other_names_are_told() -> None:
 
 def test_an_arm_without_a_column_among_columns_for_arms_is_unknown() -> None:
     table = TABLE.set_column(0, "arm", pa.array(["mail", "none", "sms"]))
-    with pytest.raises(InvalidInput, match="row 2") as refusal:
+    with pytest.raises(InvalidInput, match="data row 3") as refusal:
         feedback_of(table)
     assert refusal.value.code == "unknown_arm"
 
 
 def test_missing_values_are_refused_with_their_rows() -> None:
     table = TABLE.set_column(0, "arm", pa.array(["mail", None, "none"]))
-    with pytest.raises(InvalidInput, match="nothing in column 'arm' in row 1"):
+    with pytest.raises(InvalidInput, match="nothing in column 'arm' in data row 2"):
         feedback_of(table)
     table = TABLE.set_column(1, "action_probability", pa.array([0.1, None, 0.1]))
-    with pytest.raises(InvalidInput, match="no probability in row 1"):
+    with pytest.raises(InvalidInput, match="no probability in data row 2"):
         feedback_of(table)
-    table = TABLE.set_column(2, "reward", pa.array(["much", "little", "none"]))
-    with pytest.raises(InvalidInput, match="column 'reward' holds something that is no number"):
+
+
+def test_text_where_numbers_or_times_belong_is_shown_with_its_rows() -> None:
+    table = TABLE.set_column(2, "reward", pa.array(["1", "much", "{none}"]))
+    with pytest.raises(InvalidInput, match="column 'reward': 'much' is no number, in data rows 2, 3") as refusal:
         feedback_of(table)
+    assert refusal.value.code == "no_number"
+    table = TABLE.append_column("decided_at", pa.array(["2026-01-01", "2026-01-02", "{soon}"]))
+    with pytest.raises(InvalidInput, match=r"'\{soon\}' is no time, in data row 3") as refusal:
+        feedback_of(table)
+    assert refusal.value.code == "no_time"
+
+
+@pytest.mark.parametrize("name", ["decision_id", "Event_ID", "id", "what-we-call-it"])
+def test_a_decision_that_is_there_twice_is_found_whatever_its_column_is_called(name: str) -> None:
+    table = TABLE.append_column(name, pa.array([7, 8, 7]))
+    names = ColumnNames(decision=name) if name == "what-we-call-it" else None
+    with pytest.raises(
+        InvalidInput, match=r"again in data row 3; keep one of each, or name"
+    ) as refusal:
+        feedback_of(table, names)
+    assert refusal.value.code == "duplicate_id"
+
+
+def test_an_id_that_names_something_else_is_not_taken_for_the_decisions() -> None:
+    table = TABLE.rename_columns(["id" if name == "customer_id" else name for name in TABLE.column_names])
+    assert feedback_of(table, ColumnNames(customer="id")).decision_id is None
+
+
+def test_a_column_that_was_named_but_is_not_there_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"no column 'who' in the log; .* --column customer=COLUMN"):
+        feedback_of(TABLE, ColumnNames(customer="who"))
 
 
 def test_an_arm_left_empty_in_csv_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("arm,action_probability,reward\na,0.5,1\n,0.5,0\n")
-    with pytest.raises(InvalidInput, match="nothing in column 'arm' in row 1"):
+    with pytest.raises(InvalidInput, match="nothing in column 'arm' in data row 2"):
         feedback_of(read_table(path))
 
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.ope.diagnostics import diagnose
+from experiments.ope.estimators import BIASED, ESTIMATORS
 from experiments.ope.evidence import evidence
 from experiments.ope.log_ledger import ledger_log
 from experiments.ope.target import distribution
@@ -142,6 +143,35 @@ def test_the_command_prints_and_writes_a_page(home: Path) -> None:
     for said in ("<svg", "Effective sample size", "Maurer, Pontil", "constant:do_nothing@none"):
         assert said in page
     assert (home / "reports" / "evaluation-ledger.json").is_file()
+
+
+def test_estimates_whose_intervals_leave_out_a_bias_are_marked_in_the_table_as_on_the_page(home: Path) -> None:
+    from experiments.cli import commands
+
+    app = typer.Typer()
+    commands(app)
+    asked = ["experiment", "evaluate", "ledger", "--home", str(home), "--target", "uniform"]
+    told = " ".join(CliRunner().invoke(app, asked, catch_exceptions=False).output.split())
+    page = (home / "reports" / "evaluation-ledger.html").read_text()
+    assert BIASED in told
+    assert BIASED in page
+    # The terminal of a test is narrow: of long names little is left.
+    assert told.count("│ * ") == 4
+    assert [name for name in ESTIMATORS if f"* {name}<" in page] == ["clipped-ips", "dm", "switch-dr", "dros"]
+
+
+def test_a_home_without_a_ledger_says_what_to_do_first_and_stays_empty(tmp_path: Path) -> None:
+    from experiments.cli import commands
+
+    app = typer.Typer()
+    commands(app)
+    for asked, first in (
+        (["evaluate", "ledger", "--target", "uniform"], "`segue up` or `segue serve` make decisions"),
+        (["study", "hillstrom"], "run `segue import hillstrom SOURCE` first"),
+    ):
+        with pytest.raises(NoData, match=first):
+            CliRunner().invoke(app, ["experiment", *asked, "--home", str(tmp_path)], catch_exceptions=False)
+    assert not (tmp_path / "ledger.db").exists()
 
 
 def test_a_command_without_an_answer_says_so_in_its_exit_status(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_row_is_decided_by_models_that_never_saw_its_customer() -> None:
 
 
 def test_rows_of_one_customer_count_once_so_repeating_the_log_tells_nothing_new() -> None:
-    once = world(4, rows=1_200)
+    once = world(4, rows=1_800)
     columns = {name: np.tile(getattr(once, name), 4) for name in ("arm", "customer", "decided_at")}
     rewards = {"money": np.tile(once.rewards["money"], 4)}
     again = replace(once, **columns, context=np.tile(once.context, (4, 1)), rewards=rewards)
@@ -91,7 +91,7 @@ def test_a_confounded_log_is_not_read_further() -> None:
 
 
 def test_an_arm_that_was_hardly_ever_drawn_has_no_value() -> None:
-    units = world(6, rows=300)
+    units = world(6, rows=1_000)
     found = value_policies(units.log("money"), "money", learners=LINEAR)
     short = [one for one in found.constants if one.insufficient is not None]
     assert {one.name for one in short} <= {"one", "two"}

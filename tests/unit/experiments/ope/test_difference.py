@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.ope.contributions import Contributions, contributions
+from experiments.ope.difference import apart, difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import evidence
 from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.intervals import skewed
+from experiments.ope.payments import payments
 from experiments.ope.target import Target, constant, distribution
-from experiments.studies.difference import difference, paired
 
 
 def log(seed: int, rows: int = 2_000, rate: float = 0.03) -> tuple[LoggedFeedback, Floats]:
@@ -36,7 +37,7 @@ def test_the_difference_is_that_of_both_values_and_of_both_influences() -> None:
     feedback, trait = log(1)
     q_hat = np.random.default_rng(2).random((len(feedback), 3))
     one, other = parts(feedback, mixed(feedback, trait), q_hat), parts(feedback, constant(feedback, "b"), q_hat)
-    both = paired(one, other)
+    both = apart(one, other)
     assert np.isclose(both.value, one.value - other.value, atol=1e-12)
     assert np.allclose(both.influences(), one.influences() - other.influences(), atol=1e-12)
 
@@ -74,3 +75,16 @@ def test_policies_that_differ_in_a_few_rows_only_get_no_number() -> None:
     found = difference(parts(feedback, rare), parts(feedback, constant(feedback, "b")), "b")
     assert found.value is None
     assert "at least 100" in str(found.insufficient)
+
+
+def test_of_money_the_rows_in_which_policies_differ_must_be_worth_more_and_pay_often_enough() -> None:
+    feedback, trait = log(6, rows=6_000)
+    money = feedback.with_reward(feedback.reward * (1.0 + trait))
+    payment = payments(money)
+    assert payment is not None
+    both = parts(money, mixed(money, trait)), parts(money, constant(money, "b"))
+    assert difference(*both, "b", payment).insufficient is None
+    few = parts(money, distribution(money, "few", np.eye(3)[np.where(trait < 0.05, 2, 1)]))
+    assert "at least 400 is needed for money: they seldom differ" in str(difference(few, both[1], "b", payment))
+    rare = np.where(np.cumsum(payment > 0.0) <= 12, payment, 0.0)
+    assert "at least 10 are needed" in str(difference(*both, "b", rare).insufficient)
