@@ -14,17 +14,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from experiments.ope.estimators import BIASED
-from experiments.ope.evaluation import Evaluation, evaluate
+from experiments.ope.evaluation import Evaluation, evaluate, silent_places
 from experiments.ope.existing import check_ledger
 from experiments.ope.feedback import LoggedFeedback
 from experiments.ope.log_file import ColumnNames, feedback_of, read_table
-from experiments.ope.log_ledger import ledger_log
+from experiments.ope.log_ledger import LedgerLog, ledger_log
 from experiments.ope.page import between, in_words, number, shown_name, title_of, tuned_to, write_page
+from experiments.ope.slates import Slates, told
 from experiments.ope.target import Target
 from experiments.ope.targets import parse_targets
 from features.clock import now
 from features.errors import InvalidInput
-from features.settings import load_settings
+from features.ledger import open_ledger
+from features.settings import Settings, load_settings
+from serving.replay import Archive
 
 #: Said of a file without a column that names the decision.
 UNNAMED = "no column names the decision, so one that is there twice is not found: say --column decision=COLUMN"
@@ -50,7 +53,7 @@ def print_evaluation(question: Question) -> None:
     """
     console, settings = Console(), load_settings(question.home)
     with _bar(console) as step:
-        log, targets = _read(question, settings.ledger, step("reading"))
+        log, targets, notes = _read(question, settings, step("reading"))
         found = evaluate(log, targets, model=question.model, progress=step("reward models, intervals"))
     name = "evaluation-" + (question.log if question.log == "ledger" else Path(question.log).stem)
     html, machine = write_page(found, name, settings.report_folder)
@@ -63,8 +66,8 @@ def print_evaluation(question: Question) -> None:
         console.print(f"insufficient: {reason}", highlight=False)
     for one in found:
         console.print(f"[bold]{one.verdict}[/bold]: {in_words(one)}", highlight=False)
-    if log.decision_id is None:
-        console.print(UNNAMED, highlight=False)
+    for note in notes:
+        console.print(note, highlight=False)
     console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
     if all(one.insufficient is not None for one in found):
         raise typer.Exit(1)
@@ -84,7 +87,13 @@ def column_names(given: Sequence[str]) -> ColumnNames:
 
 def summary(found: Sequence[Evaluation]) -> Table:
     """One row for each target: the estimate to read first, and the verdict."""
-    table = Table(title=f"{found[0].diagnostics.rows:,} rows, {number(found[0].logged_value)} earned a decision")
+    first = {one.place: one for one in reversed(found)}
+    earned = [
+        ("" if place is None else f"place {place}: ")
+        + f"{one.diagnostics.rows:,} rows, {number(one.logged_value)} earned a decision"
+        for place, one in sorted(first.items(), key=lambda kept: kept[0] or 0)
+    ]
+    table = Table(title="; ".join(earned))
     for heading in ("target", "value", "95 % interval", "difference to the log", "verdict"):
         table.add_column(heading, justify="left" if heading in ("target", "verdict") else "right")
     for one in found:
@@ -124,16 +133,30 @@ def _left_out(found: Sequence[Evaluation]) -> list[str]:
     return sorted(reasons)
 
 
-def _read(question: Question, url: str, progress: Callable[[float], None]) -> tuple[LoggedFeedback, list[Target]]:
+def _read(
+    question: Question, settings: Settings, progress: Callable[[float], None]
+) -> tuple[LoggedFeedback, list[Target], list[str]]:
+    """The log, the targets on it, and what of the log is not judged."""
     if question.log == "ledger":
-        check_ledger(url, "nothing was decided here; `segue up` or `segue serve` make decisions")
-        log = ledger_log(url, now(), question.reward)
-        return log.feedback, parse_targets(
-            question.targets, log.feedback, rescore=lambda name: log.rescored(name, progress)
-        )
-    table = read_table(Path(question.log))
-    feedback = feedback_of(table, column_names(question.columns), question.context or None)
-    return feedback, parse_targets(question.targets, feedback, table)
+        check_ledger(settings.ledger, "nothing was decided here; `segue up` or `segue serve` make decisions")
+        log, notes = _ledger(settings, question.reward)
+        feedback = log.feedback
+        targets = parse_targets(question.targets, feedback, rescore=lambda name: log.rescored(name, progress))
+    else:
+        table = read_table(Path(question.log))
+        feedback = feedback_of(table, column_names(question.columns), question.context or None)
+        targets, notes = parse_targets(question.targets, feedback, table), []
+    notes += [f"place {place} is not judged: {why}" for place, why in silent_places(feedback).items()]
+    return feedback, targets, notes + [UNNAMED] * (feedback.decision_id is None)
+
+
+def _ledger(settings: Settings, reward: str) -> tuple[LedgerLog, list[str]]:
+    ledger = open_ledger(settings.ledger)
+    try:
+        slates = Slates(Archive(ledger, settings.bundle_folder))
+        return ledger_log(settings.ledger, now(), reward, slates=slates), told(slates.left_out)
+    finally:
+        ledger.close()
 
 
 @contextmanager

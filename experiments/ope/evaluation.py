@@ -18,6 +18,7 @@ from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.intervals import Bounds, bernstein, bootstrap, skewed
 from experiments.ope.reward_model import cross_fitted
 from experiments.ope.target import Target
+from features.errors import InvalidInput
 
 #: What is read first: doubly robust, self-normalised; without a reward model, SNIPS.
 HEADLINES = ("sndr", "snips")
@@ -84,12 +85,17 @@ def evaluate(
 
     A place of a slate is valued by its own weight, the places before it being as they were logged (the item-position
     model of Li et al. 2018, Offline Evaluation of Ranking Policies with Click Models, KDD).
-    Raises InvalidInput for a log that can tell nothing.
+    Raises InvalidInput for a log that can tell nothing; places that tell nothing are left out (`silent_places`).
     """
     refusals.uninformative(log)
     places = [None] if log.place is None else sorted(set(log.place.tolist()))
+    silent: dict[int, str] = silent_places(log)
+    if len(silent) == len(places):
+        raise InvalidInput(f"of no place anything can be told; of place {min(silent)}: {silent[min(silent)]}")
     found = []
     for done, place in enumerate(places):
+        if place in silent:
+            continue
         mask = np.ones(len(log), dtype=bool) if log.place is None else log.place == place
         part = log if mask.all() else log.take(mask)
         q_hat = cross_fitted(part, seed=seed, progress=_within(progress, done, len(places))) if model else None
@@ -98,6 +104,17 @@ def evaluate(
             only = None if place is None or len(places) == 1 else int(place)
             found.append(evaluate_one(part, here, q_hat, place=only, seed=seed))
         progress((done + 1) / len(places))
+    return found
+
+
+def silent_places(log: LoggedFeedback) -> dict[int, str]:
+    """Places of which nothing can be told, and why; the others can be valued all the same."""
+    found = {}
+    for place in sorted(set(log.place.tolist())) if log.place is not None else []:
+        try:
+            refusals.uninformative(log.take(log.place == place))
+        except InvalidInput as error:
+            found[int(place)] = error.message
     return found
 
 

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
+from experiments.ope.slates import LaterPlace, Slates
 from features.clock import DAY, format_time
-from features.domain import Arm, Candidates
+from features.domain import Arm, Candidates, Versions
 from features.errors import InvalidInput, NoData
 from features.ledger import read_arrow
 from features.rewards import UNIT
+from serving.request import Inputs
 from training.explorer import Explorer, named_explorer
 
 #: Decisions taken, the latest; with 80 arms each column of a distribution is 32 MB.
@@ -32,6 +34,10 @@ WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.recor
     {now:d} - (SELECT max(closes_at - decided_at) FROM decision_items WHERE reward_state <> 'imported')
 ORDER BY d.position DESC LIMIT {limit:d}
 """
+_LATER = """
+SELECT decision_id, rank, action, channel, action_probability, reward_units, success_units FROM decision_items
+WHERE rank > 1 AND decided_at BETWEEN {first:d} AND {last:d} ORDER BY rank
+"""
 _WINDOWS = """
 SELECT max(closes_at - decided_at) AS longest, min(decided_at) AS first FROM decision_items
 WHERE reward_state <> 'imported'
@@ -43,11 +49,33 @@ class _Record(msgspec.Struct):
 
     candidates: Candidates | None
     features: dict[str, float | None]
+    inputs: Inputs | None = None
+    versions: Versions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A row of the log: of the decision's first place `later` is None; a later one may have no `item`, none drawn."""
+
+    decision: dict[str, Any]
+    record: _Record
+    item: dict[str, Any] | None
+    later: LaterPlace | None = None
+
+    @property
+    def arm(self) -> str:
+        return _key(self.decision) if self.later is None else self.later.drawn
+
+    @property
+    def probability(self) -> float:
+        if self.later is None:
+            return float(self.decision["action_probability"])
+        return float(self.later.shares[self.later.left.index(self.arm)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LedgerLog:
-    """First places of decisions made here, matured, and how their arms were scored: (n, k), NaN for arms removed."""
+    """Places of decisions made here, matured, and how their arms were scored: (n, k), NaN for arms not to be had."""
 
     feedback: LoggedFeedback
     priority: Floats
@@ -69,8 +97,12 @@ class LedgerLog:
         return probability
 
 
-def ledger_log(url: str, now: int, reward: str = "value", limit: int = MOST_DECISIONS) -> LedgerLog:
+def ledger_log(
+    url: str, now: int, reward: str = "value", limit: int = MOST_DECISIONS, slates: Slates | None = None
+) -> LedgerLog:
     """The latest decisions made here whose windows have all closed by `now`, at most `limit`, as the learner left them.
+
+    First places; with `slates` also those after them, each with its probability given the places before.
 
     Left out: holdouts and other decisions without candidates, and fallbacks, which no policy drew. Raises NoData where
     nothing is left, and InvalidInput for an unknown reward.
@@ -82,7 +114,10 @@ def ledger_log(url: str, now: int, reward: str = "value", limit: int = MOST_DECI
     drawn = [(row, one) for row in reversed(rows) if (one := _record(row["record"])) and one.candidates is not None]
     if not drawn:
         raise NoData(_nothing_yet(url))
-    return _log(drawn, reward)
+    places = [_Place(row, one, row) for row, one in drawn]
+    if slates is not None:
+        places += _later(url, drawn, slates)
+    return _log(places, reward, slates is not None)
 
 
 def _nothing_yet(url: str) -> str:
@@ -105,35 +140,61 @@ def _record(text: bytes) -> _Record | None:
         return None
 
 
-def _log(drawn: list[tuple[dict[str, Any], _Record]], reward: str) -> LedgerLog:
-    arms = sorted({arm for _, one in drawn if one.candidates for arm in one.candidates.arms})
+def _key(item: dict[str, Any]) -> str:
+    return Arm(item["action"], item["channel"]).key
+
+
+def _later(url: str, drawn: list[tuple[dict[str, Any], _Record]], slates: Slates) -> list[_Place]:
+    moments = [row["decided_at"] for row, _ in drawn]
+    items: dict[str, list[dict[str, Any]]] = {row["decision_id"]: [row] for row, _ in drawn}
+    for item in read_arrow(url, _LATER.format(first=min(moments), last=max(moments))).to_pylist():
+        if item["decision_id"] in items:
+            items[item["decision_id"]].append(item)
+    found = []
+    for row, one in drawn:
+        mine = items[row["decision_id"]]
+        places = [(_key(item), item["action_probability"]) for item in mine]
+        assert one.candidates is not None
+        for later in slates.later(one.candidates, one.inputs, one.versions, row["decided_at"], places):
+            item = mine[later.rank - 1] if later.rank <= len(mine) else None
+            found.append(_Place(row, one, item, later))
+    return found
+
+
+def _log(places: list[_Place], reward: str, slates: bool) -> LedgerLog:
+    arms = sorted({arm for one in places if one.record.candidates for arm in one.record.candidates.arms})
     place = {arm: n for n, arm in enumerate(arms)}
-    shape = (len(drawn), len(arms))
+    shape = (len(places), len(arms))
     priority, deviation = np.full(shape, np.nan), np.zeros(shape)
     probability, cost = np.zeros(shape), np.zeros(shape)
-    for row, (_, one) in enumerate(drawn):
-        assert one.candidates is not None
-        c = one.candidates
+    for row, one in enumerate(places):
+        c = one.record.candidates
+        assert c is not None
         at = [place[arm] for arm, removed in zip(c.arms, c.removed, strict=True) if removed < 0]
         for table, name in ((priority, "priority"), (probability, "probability"), (deviation, "deviation")):
             table[row, at] = c.column(name)
         cost[row, at] = [value or 0.0 for value in c.column("contact_cost")]
-    arm = np.array([place.get(Arm(row["action"], row["channel"]).key, -1) for row, _ in drawn])
+        if one.later is not None:
+            left = [place[arm] for arm in one.later.left]
+            priority[row, np.setdiff1d(at, left)] = np.nan
+            probability[row], probability[row, left] = 0.0, one.later.shares
+    arm = np.array([place.get(one.arm, -1) for one in places])
     units = "reward_units" if reward == "value" else "success_units"
-    rewards = np.array([(row[units] or 0) / UNIT for row, _ in drawn])
+    rewards = np.array([((one.item or {}).get(units) or 0) / UNIT for one in places])
     if reward == "value":
-        rewards -= cost[np.arange(len(drawn)), arm]
-    context, names = _context([one.features for _, one in drawn])
+        rewards -= cost[np.arange(len(places)), arm]
+    context, names = _context([one.record.features for one in places])
     feedback = LoggedFeedback(
         tuple(arms),
         arm,
-        np.array([row["action_probability"] for row, _ in drawn]),
+        np.array([one.probability for one in places]),
         rewards,
         context,
         names,
-        unit=codes([row["customer_id"] for row, _ in drawn]),
-        decision_id=np.array([row["decision_id"] for row, _ in drawn]),
-        decided_at=np.array([row["decided_at"] for row, _ in drawn], dtype=np.int64),
+        unit=codes([one.decision["customer_id"] for one in places]),
+        decision_id=np.array([one.decision["decision_id"] for one in places]),
+        decided_at=np.array([one.decision["decided_at"] for one in places], dtype=np.int64),
+        place=np.array([one.later.rank if one.later else 1 for one in places]) if slates else None,
         allowed=~np.isnan(priority),
         logging_probability=probability,
     )

@@ -188,9 +188,7 @@ def test_text_where_numbers_or_times_belong_is_shown_with_its_rows() -> None:
 def test_a_decision_that_is_there_twice_is_found_whatever_its_column_is_called(name: str) -> None:
     table = TABLE.append_column(name, pa.array([7, 8, 7]))
     names = ColumnNames(decision=name) if name == "what-we-call-it" else None
-    with pytest.raises(
-        InvalidInput, match=r"again in data row 3; keep one of each, or name"
-    ) as refusal:
+    with pytest.raises(InvalidInput, match=r"again in data row 3; keep one of each, or name") as refusal:
         feedback_of(table, names)
     assert refusal.value.code == "duplicate_id"
 
