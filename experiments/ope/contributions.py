@@ -22,6 +22,8 @@ class Contributions:
     normalised: bool
     #: (n,) number of the customer, without gaps from 0; None: every row its own.
     unit: Integers | None = None
+    #: Whether rewards are money, of which a larger payment than any may come (`experiments.ope.payments`).
+    money: bool = False
 
     @property
     def value(self) -> float:
@@ -54,10 +56,12 @@ class Contributions:
 def contributions(estimator: Estimator, evidence: Evidence, number: float) -> Contributions:
     """The (n,) columns of an estimator on this evidence; `number` is its own (`tuning`), anything where it has none."""
     omega = estimator.reweigh(evidence.weight, evidence.chosen, number)
-    if not estimator.model:
-        return Contributions(np.zeros(len(omega)), omega, evidence.reward, estimator.normalised, evidence.unit)
-    assert evidence.expected is not None
-    return Contributions(evidence.expected, omega, evidence.residual, estimator.normalised, evidence.unit)
+    base, residual = np.zeros(len(omega)), evidence.reward
+    if estimator.model:
+        assert evidence.expected is not None
+        base, residual = evidence.expected, evidence.residual
+    money = evidence.payment is not None
+    return Contributions(base, omega, residual, estimator.normalised, evidence.unit, money)
 
 
 def numbers(evidence: Evidence) -> dict[str, float]:

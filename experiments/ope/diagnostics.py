@@ -13,7 +13,7 @@ from experiments.ope.payments import effective_responses
 #: Fewest rows the weights must be worth; the intervals are proven from here on (`tests/coverage.py`).
 LEAST_EFFECTIVE_SAMPLE = 100.0
 #: The same where rewards are money, and how many payments of one size they must then be worth. With fewer a few large
-#: ones decide, which most logs do not have: down to 84 of 100 intervals held the truth; from here on 92 to 98.
+#: ones decide, which most logs do not have: down to 84 of 100 intervals held the truth; from here on 93 to 98.
 LEAST_SAMPLE_OF_MONEY, LEAST_RESPONSES_OF_MONEY = 400.0, 10.0
 #: Largest share of rows in which the target plays what the log could not: their reward is nowhere in the data.
 MOST_UNSUPPORTED = 0.01

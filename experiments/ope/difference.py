@@ -55,4 +55,4 @@ def apart(one: Contributions, other: Contributions) -> Contributions:
     mine, others = one.omega / one.scale, other.omega / other.scale
     # The residual is measured from the centre of `one`; what that changes for `other` goes into the base.
     base = one.base - other.base + (other.centre - one.centre) * (others - 1.0)
-    return Contributions(base, mine - others, one.residual - one.centre, False, one.unit)
+    return Contributions(base, mine - others, one.residual - one.centre, False, one.unit, one.money)

@@ -139,7 +139,7 @@ def evaluate_one(
 def _gain(parts: Contributions, seen: Evidence) -> Difference:
     """Against what the log earned: an estimate with every weight 1 and the same reward model."""
     predicted = np.zeros(len(seen)) if seen.predicted is None else seen.predicted
-    logged = Contributions(predicted, np.ones(len(seen)), parts.residual, True, seen.unit)
+    logged = Contributions(predicted, np.ones(len(seen)), parts.residual, True, seen.unit, parts.money)
     return difference(parts, logged, LOG, seen.payment)
 
 

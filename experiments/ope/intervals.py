@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,7 +49,8 @@ class Cumulants:
     "estimate + s g (c − x), x = 1/g², g = skewness of the estimate, s its deviation; c from Γ⁻¹(τ; x + ½) to "
     "Γ⁻¹(0.975; x + ½), τ = min(2.5 % + 95 % u, 5 % (1 − u)), u = exp(−c N / x) the chance of no response at all, N "
     "the log's responses. Computed twice, as the data are, and with half a response more at each size of weight, each "
-    "times t/z, t with 2n / (β₂ − 1 − γ²) degrees of freedom; the interval holds both.",
+    "times t/z, t with 2n / (β₂ − 1 − γ²) degrees of freedom; the interval holds both. Of money a third time, with "
+    "half a payment more, as large as the largest, at any weight.",
     "Matches Hall (1992), On the Removal of Skewness by Transformation, to second order, and the Jeffreys interval of "
     "a Poisson count (Brown, Cai, DasGupta 2003) where responses are rare, given that there is one (a count cut off "
     "at 0: Cohen 1960, Estimating the Parameter in a Conditional Poisson Distribution)",
@@ -62,9 +63,11 @@ def skewed(contributions: Contributions) -> Bounds:
     how far the value may lie above, so the second computation lets each size of weight respond a little. A log
     without a response is refused, so those that are told lie high where responses are few (`_fewest`).
     """
-    responses = _count(contributions.residual - contributions.centre)
-    one, two = (_matched(contributions.value, c, responses) for c in cumulants(contributions))
-    return Bounds(min(one.low, two.low), max(one.high, two.high))
+    responses, ways = _count(contributions.residual - contributions.centre), list(cumulants(contributions))
+    if contributions.money:
+        ways.append(_larger(contributions, ways[0]))
+    found = [_matched(contributions.value, one, responses) for one in ways]
+    return Bounds(min(one.low for one in found), max(one.high for one in found))
 
 
 def cumulants(contributions: Contributions) -> tuple[Cumulants, Cumulants]:
@@ -118,6 +121,18 @@ def _unseen(contributions: Contributions) -> tuple[float, float]:
         missing = moment * np.bincount(places, shape, 2 * BINS) - np.bincount(places, seen, 2 * BINS)
         added.append(float(share @ missing[used]))
     return added[0], added[1]
+
+
+def _larger(contributions: Contributions, plain: Cumulants) -> Cumulants:
+    """With half a payment more, as large as the largest, at any weight: amounts have a longer tail than was seen.
+
+    Without it intervals of log-normal amounts held the truth in 91 to 95 of 100 logs where weights are even.
+    """
+    omega, e = contributions.omega / contributions.scale, contributions.residual - contributions.centre
+    most, squares = float(e[np.argmax(np.abs(e))]) / len(e), omega * omega
+    second = UNSEEN_RESPONSES * most**2 * float(squares.mean())
+    third = UNSEEN_RESPONSES * most**3 * float((squares * omega).mean())
+    return replace(plain, variance=plain.variance + second, third=plain.third + third)
 
 
 def _count(e: Floats) -> float:

@@ -10,6 +10,7 @@ from scipy.stats import gamma, norm, poisson
 
 from experiments.ope.contributions import Contributions
 from experiments.ope.intervals import Bounds, bernstein, bootstrap, cumulants, skewed
+from experiments.ope.reward_model import trees
 from tests.coverage import coverage, world
 
 
@@ -106,6 +107,19 @@ def test_weights_of_a_difference_have_a_sign_that_may_as_well_be_the_residuals()
     assert careful.third < seen.third
 
 
+def test_of_money_half_a_payment_more_like_the_largest_widens_the_interval_to_its_side() -> None:
+    rng = np.random.default_rng(8)
+    values = (rng.random(4_000) < 0.02) * rng.lognormal(0.0, 1.0, 4_000)
+    plain, money = mean_of(values), replace(mean_of(values), money=True)
+    assert skewed(money).high > skewed(plain).high + 0.03 * (skewed(plain).high - skewed(plain).low)
+    assert skewed(money).low >= skewed(plain).low - 0.05 * (skewed(plain).high - skewed(plain).low)
+    turned = skewed(replace(money, residual=-values))
+    assert (turned.low, turned.high) == pytest.approx((-skewed(money).high, -skewed(money).low), rel=1e-9)
+    # Where everybody pays alike nothing is missing.
+    even = mean_of(rng.normal(10.0, 1.0, 20_000))
+    assert skewed(replace(even, money=True)).high == pytest.approx(skewed(even).high, rel=1e-4)
+
+
 def test_the_bootstrap_is_repeatable_and_agrees_where_responses_are_many() -> None:
     rng = np.random.default_rng(5)
     omega, values = rng.gamma(2.0, 0.5, 20_000), (rng.random(20_000) < 0.3).astype(float)
@@ -124,6 +138,27 @@ def test_bernstein_is_wider() -> None:
 
 # Of 1,000 logs a coverage of 0.95 has a standard error of 0.007, so 0.93 to 0.97 is what is promised and also three
 # errors each way; the seeds are fixed, so that a test that passed will pass. `python -m tests.coverage` has the rest.
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "sharpness", "effective"), [(0.1, 0.0, 400), (0.3, 1.0, 400), (0.02, 2.0, 1_500)])
+def test_intervals_of_money_that_is_told_hold_the_truth_as_often(rate: float, sharpness: float, effective: int) -> None:
+    for one in coverage(world(rate, sharpness, 3, money=True), effective, 1_000, 11):
+        assert one.told > 0.5
+        assert 0.93 <= one.covered <= 0.97, one
+
+
+@pytest.mark.slow
+def test_money_from_a_few_payments_is_seldom_told() -> None:
+    assert all(one.told < 0.1 for one in coverage(world(0.02, 0.0, 3, money=True), 400, 200, 11))
+
+
+@pytest.mark.slow
+def test_intervals_with_reward_models_of_trees_hold_the_truth_as_often() -> None:
+    # Of 300 logs two standard errors are 0.025.
+    for one in coverage(world(0.1, 0.0, 3), 1_500, 300, 11, fit=trees):
+        assert one.told == 1.0
+        assert 0.925 <= one.covered <= 0.975, one
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "sharpness", "effective"),
