@@ -51,7 +51,8 @@ def print_evaluation(question: Question) -> None:
 
     Raises InvalidInput for a log or a target at fault, NotFound for no file, NoData for an empty ledger.
     """
-    console, settings = Console(), load_settings(question.home)
+    # An arm called `a` would else make an emoji of `constant:a:`.
+    console, settings = Console(emoji=False), load_settings(question.home)
     with _bar(console) as step:
         log, targets, notes = _read(question, settings, step("reading"))
         found = evaluate(log, targets, model=question.model, progress=step("reward models, intervals"))

@@ -185,6 +185,7 @@ def test_a_command_without_an_answer_says_so_in_its_exit_status(tmp_path: Path) 
     done = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert done.exit_code == 1
     assert "No number is given" in " ".join(done.output.split())
+    assert "insufficient: constant:a: effective sample size" in " ".join(done.output.split())
     with pytest.raises(InvalidInput, match="write WHAT=COLUMN"):
         CliRunner().invoke(app, [*asked, "--column", "money"], catch_exceptions=False)
     with pytest.raises(InvalidInput, match="Policies by name need the ledger"):
