@@ -120,6 +120,17 @@ class RewardRules:
         return rule
 
 
+def longest_window(catalogue: Catalogue) -> int:
+    """Microseconds after a decision until none of its arms can earn any more, a late display where those are reported
+    included; 0 for a catalogue without arms."""
+    found = [
+        (rule.longest_window, rule.display_within if rule.reports_display else 0)
+        for arm in catalogue.arms()
+        for rule in [reward_rule(arm, catalogue.actions[arm.action], catalogue.channels[arm.channel])]
+    ]
+    return max((sum(parts) for parts in found), default=0)
+
+
 def last_moment(item: DecidedItem, rule: RewardRule) -> int:
     """The last at which an outcome can count for an item, however late it was displayed."""
     return item.decided_at + rule.display_within + rule.longest_window

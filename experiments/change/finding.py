@@ -9,7 +9,6 @@ from pathlib import Path
 
 from experiments.change.again import Simulation, Step
 from experiments.change.alternative import Alternative, read_alternative
-from experiments.change.recorded import longest_window
 from experiments.change.tally import Tally
 from experiments.change.worth import Earnings, Worth, worth
 from features.catalogue import Catalogue
@@ -82,7 +81,7 @@ def simulate_change(
     compiled = read_alternative(settings, asked.catalogue, asked.bundle)
     alternative = Alternative(Archive(ledger, settings.bundle_folder), compiled, asked.bundle, asked.policy)
     simulation = Simulation(ledger, alternative)
-    sums = _Sums(Earnings(now - longest_window(ledger.url)))
+    sums = _Sums(Earnings(now))
     for step in simulation.steps(progress):
         sums.add(step, compiled.catalogue)
     if not sums.moments:

@@ -33,7 +33,6 @@ WHERE i.reward_state = 'imported' AND o.occurred_at >= {since:d} AND o.customer_
 )
 ORDER BY o.occurred_at, o.position
 """
-_LONGEST = "SELECT max(closes_at - decided_at) AS longest FROM decision_items WHERE reward_state <> 'imported'"
 
 
 class Told(NamedTuple):
@@ -89,11 +88,6 @@ def blocks(ledger: Ledger, heard_back: int | None = None) -> Iterator[Block]:
         since = min(one.decided_at for one in found) - (heard_back or 0)
         yield Block(decisions, {} if heard_back is None else _earlier(ledger.url, since, **span))
         position = found[-1].position
-
-
-def longest_window(url: str) -> int:
-    """Microseconds after a decision until nothing it did can still earn; 0 without any."""
-    return int(read_arrow(url, _LONGEST).to_pylist()[0]["longest"] or 0)
 
 
 def _became(url: str, after: int, last: int) -> dict[str, dict[int, Became]]:

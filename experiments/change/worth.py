@@ -20,6 +20,8 @@ from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence
 from experiments.ope.feedback import Floats
 from experiments.ope.intervals import Bounds, bootstrap
+from features.catalogue import Catalogue
+from features.rewards import longest_window
 
 #: Columns of what is kept of each decision: 72 bytes with the customer's number.
 _COLUMNS = ("new", "then", "chosen", "weight", "predicted", "predicted_then", "reward", "outside")
@@ -59,14 +61,15 @@ class Worth:
 class Earnings:
     """The columns from which values are estimated, filled a decision at a time."""
 
-    #: From this moment on windows are open still.
-    open_from: int
+    #: Windows that end later are open still.
+    now: int
     columns: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _COLUMNS})
     units: array[int] = field(default_factory=lambda: array("q"))
     matured: array[int] = field(default_factory=lambda: array("b"))
     #: Matured decisions the learner has not counted yet.
     uncounted: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
+    _windows: dict[str, int] = field(default_factory=dict)
 
     def add(self, step: Step) -> None:
         """Takes one decision that was made again; one that was kept tells nothing of a change."""
@@ -98,9 +101,15 @@ class Earnings:
             self.columns[name].append(value)
         customer = step.recorded.customer_id
         self.units.append(self._numbers.setdefault(customer, len(self._numbers)))
-        matured = first is not None and step.recorded.decided_at <= self.open_from
+        # Settled before the draw: neither what was drawn nor what was answered chooses the rows.
+        matured = first is not None and step.recorded.decided_at + self._window_of(step.catalogue) <= self.now
         self.uncounted += matured and first is not None and first.state == "open"
         self.matured.append(matured)
+
+    def _window_of(self, catalogue: Catalogue) -> int:
+        if catalogue.version not in self._windows:
+            self._windows[catalogue.version] = longest_window(catalogue)
+        return self._windows[catalogue.version]
 
 
 @formula(

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
+from experiments.ope.maturity import Horizons
 from experiments.ope.slates import LaterPlace, Slates
-from features.clock import DAY, format_time
 from features.domain import Arm, Candidates, Versions
 from features.errors import InvalidInput, NoData
 from features.ledger import read_arrow
@@ -24,23 +24,19 @@ MOST_DECISIONS = 50_000
 #: What a decision earned: money by the catalogue's rules less what the contact cost, or 1 for a success.
 REWARDS = ("value", "response")
 
-#: Only decisions older than the longest window of any arm: those of arms with short windows, or those that were
-#: answered, would otherwise be in the log before the others, and its probabilities no longer be true.
+#: Records read at once: about 10 kB each.
+_BLOCK = 10_000
 _LIVE = """
-SELECT i.decision_id, i.customer_id, i.decided_at, i.action, i.channel, i.action_probability,
+SELECT d.position, i.decision_id, i.customer_id, i.decided_at, i.action, i.channel, i.action_probability,
     i.reward_units, i.success_units, d.record
 FROM decision_items i JOIN decisions d ON d.decision_id = i.decision_id
-WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.record IS NOT NULL AND i.decided_at <=
-    {now:d} - (SELECT max(closes_at - decided_at) FROM decision_items WHERE reward_state <> 'imported')
+WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.record IS NOT NULL
+    AND i.decided_at <= {until:d} AND d.position < {before:d}
 ORDER BY d.position DESC LIMIT {limit:d}
 """
 _LATER = """
 SELECT decision_id, rank, action, channel, action_probability, reward_units, success_units FROM decision_items
 WHERE rank > 1 AND decided_at BETWEEN {first:d} AND {last:d} ORDER BY rank
-"""
-_WINDOWS = """
-SELECT max(closes_at - decided_at) AS longest, min(decided_at) AS first FROM decision_items
-WHERE reward_state <> 'imported'
 """
 
 
@@ -100,7 +96,8 @@ class LedgerLog:
 def ledger_log(
     url: str, now: int, reward: str = "value", limit: int = MOST_DECISIONS, slates: Slates | None = None
 ) -> LedgerLog:
-    """The latest decisions made here whose windows have all closed by `now`, at most `limit`, as the learner left them.
+    """The latest decisions made here that can be judged by `now` (`experiments.ope.maturity`), at most `limit`, as the
+    learner left them.
 
     First places; with `slates` also those after them, each with its probability given the places before.
 
@@ -109,27 +106,30 @@ def ledger_log(
     """
     if reward not in REWARDS:
         raise InvalidInput(f"no reward {reward!r}; one of {', '.join(REWARDS)}", field="reward")
-    rows = read_arrow(url, _LIVE.format(now=now, limit=limit)).to_pylist()
-    # In the order they were decided: folds and page do not depend on how they were read.
-    drawn = [(row, one) for row in reversed(rows) if (one := _record(row["record"])) and one.candidates is not None]
+    horizons = Horizons(url)
+    drawn = _drawn(url, now, limit, horizons)
     if not drawn:
-        raise NoData(_nothing_yet(url))
+        raise NoData(horizons.told())
     places = [_Place(row, one, row) for row, one in drawn]
     if slates is not None:
         places += _later(url, drawn, slates)
     return _log(places, reward, slates is not None)
 
 
-def _nothing_yet(url: str) -> str:
-    """Why there is no log yet, and from when on there may be one."""
-    (row,) = read_arrow(url, _WINDOWS).to_pylist()
-    if row["longest"] is None:
-        return "no decision was made here yet: nothing can be judged"
-    after = format_time(row["first"] + row["longest"])
-    return (
-        f"no decision made here is older than the longest attribution window of any of them, {row['longest'] / DAY:g} "
-        f"days: nothing can be judged before {after}"
-    )
+def _drawn(url: str, now: int, limit: int, horizons: Horizons) -> list[tuple[dict[str, Any], _Record]]:
+    """The latest that can be judged, in the order they were decided: folds and page do not depend on the reading."""
+    found: list[tuple[dict[str, Any], _Record]] = []
+    before, until, block = 2**63 - 1, now - horizons.shortest, min(limit, _BLOCK)
+    while len(found) < limit:
+        rows = read_arrow(url, _LIVE.format(until=until, before=before, limit=block)).to_pylist()
+        for row in rows:
+            one = _record(row["record"])
+            if one and one.candidates is not None and row["decided_at"] + horizons.of(one.versions) <= now:
+                found.append((row, one))
+        if len(rows) < block:
+            break
+        before = rows[-1]["position"]
+    return found[:limit][::-1]
 
 
 def _record(text: bytes) -> _Record | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from experiments.ope import log_ledger as reading
 from experiments.ope.diagnostics import diagnose
 from experiments.ope.estimators import BIASED, ESTIMATORS
 from experiments.ope.evidence import evidence
 from experiments.ope.log_ledger import ledger_log
 from experiments.ope.target import distribution
 from features.cli import typer
-from features.clock import DAY
+from features.clock import DAY, format_time
 from features.domain import DO_NOTHING, Arm, Candidates, Customer, Decision, Item, Removal, Stage, Versions
 from features.errors import InvalidInput, NoData
 from features.ledger import RewardRow, open_ledger
@@ -123,10 +125,86 @@ def test_a_policy_that_is_none_or_needs_more_than_the_record_is_refused(url: str
 
 
 def test_what_is_younger_than_the_longest_window_is_not_judged(url: str) -> None:
-    with pytest.raises(
-        NoData, match=r"older than the longest attribution window of any of them, .+ before 2026-\d\d-\d\dT"
-    ):
+    with pytest.raises(NoData, match=r"older than the longest attribution window .+ 7 days .+ before 2026-\d\d-\d\dT"):
         ledger_log(url, NOW - 25 * DAY)
+
+
+def catalogue_of(guide_days: float, offer_days: float, channel: str = "") -> dict[str, str]:
+    actions = "".join(
+        f'[[action]]\nid = "{name}"\ngroup = "g"\nvalue = 5.0\nwindow_days = {days}\n'
+        'treatment = [{ channel = "web", content = "x" }]\n'
+        for name, days in (("guide", guide_days), ("offer", offer_days))
+    )
+    return {"all.toml": f'[[group]]\nid = "g"\n[[channel]]\nid = "web"\n{channel}' + actions}
+
+
+def a_ledger_of(folder: Path, made: list[tuple[str, int, str]], catalogues: dict[str, dict[str, str]]) -> str:
+    """Decisions by action drawn, days ago, and version of the catalogue."""
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    ledger = open_ledger(url)
+    ledger.put_customers([Customer(f"c{n}") for n in range(len(made))])
+    for version, files in catalogues.items():
+        ledger.keep_catalogue(version, files)
+    shares = named_explorer(LOGGING).probabilities(np.array([0.0, 1.0, 1.5]), np.zeros(3))
+    for n, (action, days, version) in enumerate(made):
+        one, at = _decision(n, 0.5, False, np.random.default_rng(n)), NOW - days * DAY
+        arm = Arm(action, "web")
+        one = replace(one, decided_at=at, versions=replace(one.versions, catalogue=version))
+        # As the engine writes it: the window of the arm drawn.
+        closes_at = at + (2 if action == "guide" else 7) * DAY
+        share = float(shares[KEYS.index(arm.key)])
+        item = replace(one.items[0], arm=arm, action_probability=share, closes_at=closes_at)
+        one = replace(one, items=(item,))
+        ledger.append_decision(
+            one, request_hash="", answer=b"", contact_version=0, action_classes={action: "marketing"}
+        )
+    ledger.close()
+    return url
+
+
+def days_judged(url: str, now: int = NOW) -> list[int]:
+    moments = ledger_log(url, now).feedback.decided_at
+    assert moments is not None
+    return [(NOW - int(moment)) // DAY for moment in moments]
+
+
+def test_a_decision_of_a_catalogue_with_a_long_window_holds_back_no_other(tmp_path: Path) -> None:
+    made = [("offer", 60, "long"), ("guide", 30, "short"), ("offer", 20, "short"), ("guide", 3, "short")]
+    url = a_ledger_of(tmp_path, made, {"long": catalogue_of(2, 90), "short": catalogue_of(2, 7)})
+    assert days_judged(url) == [30, 20]
+    assert days_judged(url, NOW + 31 * DAY) == [60, 30, 20, 3]
+
+
+def test_what_was_drawn_does_not_choose_which_decisions_are_judged(tmp_path: Path) -> None:
+    # The guide's window of two days is closed after three; the offer, which might have been drawn, takes seven.
+    made = [(action, days, "c") for days in (8, 6, 3) for action in ("guide", "offer")]
+    url = a_ledger_of(tmp_path, made, {"c": catalogue_of(2, 7)})
+    assert days_judged(url) == [8, 8]
+
+
+def test_a_window_that_starts_with_a_late_display_is_waited_for(tmp_path: Path) -> None:
+    late = catalogue_of(2, 7, "reports_display = true\ndisplay_days = 4\n")
+    url = a_ledger_of(tmp_path, [("guide", 12, "c"), ("guide", 8, "c")], {"c": late})
+    assert days_judged(url) == [12]
+
+
+def test_the_latest_are_taken_however_many_are_still_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_BLOCK", 3)
+    made = [("guide", days, "short") for days in range(20, 10, -1)] + [("guide", 5, "long")] * 7
+    url = a_ledger_of(tmp_path, made, {"long": catalogue_of(2, 90), "short": catalogue_of(2, 3)})
+    assert days_judged(url) == list(range(20, 10, -1))
+    moments = ledger_log(url, NOW, limit=4).feedback.decided_at
+    assert moments is not None
+    assert [(NOW - int(moment)) // DAY for moment in moments] == [14, 13, 12, 11]
+
+
+def test_when_nothing_can_be_judged_the_first_window_to_close_is_named(tmp_path: Path) -> None:
+    made = [("offer", 9, "long"), ("guide", 2, "short"), ("guide", 1, "short")]
+    url = a_ledger_of(tmp_path, made, {"long": catalogue_of(2, 90), "short": catalogue_of(2, 7)})
+    first = format_time(NOW + 5 * DAY)
+    with pytest.raises(NoData, match=rf"7 days \(catalogue short\): nothing can be judged before {first}"):
+        ledger_log(url, NOW)
+    assert days_judged(url, NOW + 5 * DAY) == [2]
 
 
 def test_the_command_prints_and_writes_a_page(home: Path) -> None:
