@@ -3,6 +3,7 @@
 Every world has a champion, which made the log, and a candidate truly worth exactly as much or less; whoever promotes it
 is wrong. `swapped`: the candidate moves chance between arms that are truly worth the same. `noisy`: the champion knows
 the truth and the candidate is the same with noise on its predictions. `relabelled`: the same policy by another name.
+`paying`: as `swapped`, but what a response earns differs from one to the next, log-normally.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from training.policies import EpsilonGreedy
 ARMS = 5
 #: Money a response earns.
 WORTH = 10.0
-KINDS = ("swapped", "slightly swapped", "noisy", "relabelled")
+KINDS = ("swapped", "slightly swapped", "noisy", "relabelled", "paying")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Null:
     rates: np.ndarray
     champion: np.ndarray
     candidate: np.ndarray
+    #: Standard deviation of the logarithm of what a response earns.
+    spread: float = 0.0
 
     @property
     def difference(self) -> float:
@@ -44,11 +47,12 @@ class Null:
         table = self.champion[segment]
         arm = (rng.random(rows)[:, None] > table.cumsum(axis=1)[:, :-1]).sum(axis=1)
         response = (rng.random(rows) < self.rates[segment, arm]).astype(float)
+        earned = WORTH * np.exp(rng.normal(-(self.spread**2) / 2.0, self.spread, rows)) if self.spread else WORTH
         log = LoggedFeedback(
             tuple(f"arm-{n}" for n in range(ARMS)),
             arm,
             table[np.arange(rows), arm],
-            response * WORTH,
+            response * earned,
             np.eye(8)[segment][:, 1:],
             tuple(f"segment-{n}" for n in range(1, 8)),
             logging_probability=table,
@@ -81,12 +85,12 @@ def null(kind: str, rate: float, seed: int) -> Null:
         for s in range(8):
             best, other = np.argsort(rates[s])[::-1][:2]
             rates[s, other] = rates[s, best]
-            moved = 0.42 * (1.0 if kind == "swapped" else 0.02) * (-1.0) ** s
+            moved = 0.42 * (0.02 if kind == "slightly swapped" else 1.0) * (-1.0) ** s
             half = (champion[s, best] + champion[s, other]) / 2.0
             champion[s, [best, other]] = half
             candidate[s] = champion[s]
             candidate[s, [best, other]] = half + moved, half - moved
-    return Null(rates, champion, candidate)
+    return Null(rates, champion, candidate, 0.8 if kind == "paying" else 0.0)
 
 
 def promoted(kind: str, rate: float, rows: int, logs: int, seed: int = 0) -> tuple[float, float, float, float]:

@@ -14,13 +14,16 @@ import numpy as np
 
 from experiments.formulas import formula
 from experiments.gate.comparison import Comparison
-from experiments.gate.paired import Paired, paired
+from experiments.gate.paired import Paired, Value, paired
 from experiments.gate.result import GateResult, Limits
+from experiments.ope.diagnostics import more_decisions
 from experiments.ope.feedback import Floats
 from training.evaluate import CALIBRATION_BINS, Verdict, calibration_error
 
 #: Fewest decisions timed, and fewest responses from which calibration can be told.
 TIMED, RESPONSES = 100, 50
+#: More decisions than so many times those at hand are no advice.
+MOST_TIMES = 1_000.0
 #: Error rate of calling a segment worse.
 ALPHA = 0.05
 
@@ -67,9 +70,32 @@ def value(whole: Paired, limits: Limits) -> GateResult:
         f"{told}: {one.value:.4g} ({one.interval.low:.4g} to {one.interval.high:.4g}) a decision against "
         f"{other.value:.4g} ({other.interval.low:.4g} to {other.interval.high:.4g}), difference {gain.value:+.4g} "
         f"({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {whole.rows:,} decisions worth "
-        f"{whole.effective_sample_size:,.0f}",
+        f"{whole.effective_sample_size:,.0f}{still_needed(whole.rows, gain, limits.margin)}",
         gain.interval,
     )
+
+
+@formula(
+    "More decisions needed",
+    "n (reach / missing)² − n: n decisions so far, missing how far the difference is from the limit, reach how far the "
+    "interval goes to that side; both ends come nearer with the root of n",
+    "Cochran (1977), Sampling Techniques, section 4.4",
+)
+def still_needed(rows: int, gain: Value, limit: float) -> str:
+    """How many more decisions would tell on which side of the limit a difference lies, if it stays what it is; nothing
+    where it is told already.
+
+    >>> from experiments.ope.intervals import Bounds
+    >>> still_needed(1_000, Value(0.1, Bounds(-0.1, 0.3)), 0.0)
+    '; about 3,000 more decisions like these would do'
+    """
+    missing = abs(gain.value - limit)
+    reach = gain.value - gain.interval.low if gain.value > limit else gain.interval.high - gain.value
+    if reach <= missing:
+        return ""
+    if reach > missing * MOST_TIMES**0.5:
+        return "; too near the limit to be told by more decisions like these"
+    return more_decisions(rows, (reach / missing) ** 2, 1.0)
 
 
 def guardrails(compared: Comparison, limits: Limits, whole: Paired) -> Iterator[GateResult]:
@@ -87,24 +113,27 @@ def guardrails(compared: Comparison, limits: Limits, whole: Paired) -> Iterator[
             high, low = rise.interval.high, rise.interval.low
             worse = low > 0.0 and high > limits.harm_margin
             verdict = PASS if high <= limits.harm_margin else FAIL if worse else INSUFFICIENT
+            more = still_needed(whole.rows, rise, limits.harm_margin) if verdict is INSUFFICIENT else ""
             yield GateResult(
                 name,
                 verdict,
                 high,
                 limits.harm_margin,
                 f"change of the share of decisions {rise.value:+.3%} ({low:+.3%} to {high:+.3%}), "
-                f"{int(harm.sum()):,} seen",
+                f"{int(harm.sum()):,} seen{more}",
                 rise.interval,
             )
 
 
 def _without_any(name: str, whole: Paired, limits: Limits) -> GateResult:
     # A log without any harm has one reward, of which no estimate is made; its weights are those of the money.
-    if whole.insufficient is not None:
-        return GateResult(name, INSUFFICIENT, None, limits.harm_margin, whole.insufficient)
+    if whole.candidate is None:
+        return GateResult(name, INSUFFICIENT, None, limits.harm_margin, whole.insufficient or "")
     high = 3.0 / whole.effective_sample_size
     verdict = PASS if high <= limits.harm_margin else INSUFFICIENT
     told = f"none seen in {whole.rows:,} decisions worth {whole.effective_sample_size:,.0f}: at most {high:.3%}"
+    if verdict is INSUFFICIENT and limits.harm_margin > 0.0:
+        told += more_decisions(whole.rows, 3.0 / limits.harm_margin, whole.effective_sample_size)
     return GateResult(name, verdict, high, limits.harm_margin, told)
 
 
@@ -134,6 +163,8 @@ def segments(compared: Comparison, limits: Limits, whole: Paired, q_hat: Floats 
         told = (
             f"difference {gain.value:+.4g} ({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {one.rows:,} rows"
         )
+        if verdict is INSUFFICIENT:
+            told += still_needed(whole.rows, gain, -margin)
         yield GateResult(f"segment {name}", verdict, gain.interval.low, -margin, told, gain.interval)
 
 
@@ -169,6 +200,7 @@ def calibration(compared: Comparison, limits: Limits) -> GateResult:
     limit = limits.calibration_error
     if response.sum() < RESPONSES:
         told = f"{int(response.sum())} responses, {RESPONSES} are needed"
+        told += more_decisions(len(compared.log), RESPONSES, float(response.sum()))
         return GateResult("calibration", INSUFFICIENT, None, limit, told)
     rate = float(response.mean())
     chance = math.sqrt(2.0 * CALIBRATION_BINS * rate * (1.0 - rate) / (math.pi * len(response)))
@@ -179,6 +211,8 @@ def calibration(compared: Comparison, limits: Limits) -> GateResult:
         f"contacts); predicted {predicted.mean():.2%}"
     )
     verdict = PASS if measured <= limit and chance <= limit * rate else FAIL if measured > limit else INSUFFICIENT
+    if verdict is INSUFFICIENT:
+        told += more_decisions(len(compared.log), (chance / (limit * rate)) ** 2, 1.0) if limit > 0.0 else ""
     return GateResult("calibration", verdict, measured, limit, told)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.formulas import formula_of
-from experiments.gate.gates import segments
+from experiments.gate.gates import segments, still_needed
 from experiments.gate.paired import paired
 from experiments.gate.promotion import Finding
 from experiments.gate.result import GateResult
@@ -132,6 +132,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _formulas() -> str:
     listed = "".join(
         f"<dt>{escape(f.name)}</dt><dd><code>{escape(f.text)}</code></dd><dd class='soft'>{escape(f.source)}</dd>"
-        for f in (formula_of(paired), formula_of(skewed), formula_of(segments))
+        for f in (formula_of(paired), formula_of(skewed), formula_of(segments), formula_of(still_needed))
     )
     return f"<h2>How it was computed</h2><dl>{listed}</dl>"

@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.special import ndtr
 
 from experiments.formulas import formula
 from experiments.ope.contributions import Contributions, contributions
-from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, MOST_UNSUPPORTED, Diagnostics, diagnose
+from experiments.ope.diagnostics import MOST_UNSUPPORTED, Diagnostics, diagnose, too_little
+from experiments.ope.difference import apart, difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence, evidence
 from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.intervals import Bounds, cumulants, skewed
 from experiments.ope.target import Target
 from features.errors import InvalidInput
-
-#: Importance weights closer than this are the same: what is left is rounding.
-_ALIKE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Candidate less champion, in the unit of the reward; or `insufficient` and why, and then no numbers."""
+    """Candidate less champion, in the unit of the reward; or `insufficient` and why, and then no difference."""
 
     insufficient: str | None
     rows: int
@@ -82,26 +79,13 @@ def paired(
         return Paired(reason, len(log), effective_sample_size=found[1].effective_sample_size)
     first, second = (_parts(one) for one in seen)
     champion_value, candidate_value = (Value(one.value, skewed(one)) for one in (first, second))
-    if (np.abs(seen[0].weight - seen[1].weight) <= _ALIKE).all():
-        gain, spread = Value(0.0, Bounds(0.0, 0.0)), 0.0
-    else:
-        parts = difference(first, second)
-        gain = Value(parts.value, skewed(parts))
-        spread = math.sqrt(max(one.variance for one in cumulants(parts)))
     effective = found[1].effective_sample_size
-    return Paired(None, len(log), champion_value, candidate_value, gain, spread, effective)
-
-
-def difference(champion: Contributions, candidate: Contributions) -> Contributions:
-    """Candidate less champion as one estimate: ω is how much more each row counts for the candidate, of either sign.
-
-    So a response not yet seen where they differ widens the interval, to the side it would speak for.
-    """
-    omega = candidate.omega / candidate.scale - champion.omega / champion.scale
-    # The residual is measured from the candidate's centre; what that changes for the champion goes into the base.
-    apart = champion.centre - candidate.centre
-    base = candidate.base - champion.base + apart * (champion.omega / champion.scale - 1.0)
-    return Contributions(base, omega, candidate.residual - candidate.centre, False, candidate.unit)
+    gain = difference(second, first, "champion", seen[1].payment)
+    if gain.value is None or gain.interval is None:
+        little = f"of candidate less champion: {gain.insufficient}"
+        return Paired(little, len(log), champion_value, candidate_value, effective_sample_size=effective)
+    spread = math.sqrt(max(one.variance for one in cumulants(apart(second, first))))
+    return Paired(None, len(log), champion_value, candidate_value, Value(gain.value, gain.interval), spread, effective)
 
 
 def _parts(seen: Evidence) -> Contributions:
@@ -113,6 +97,5 @@ def _shortcoming(found: Diagnostics, check_weights: bool) -> str | None:
         return found.shortcoming()
     if 1.0 - found.support > MOST_UNSUPPORTED:
         return f"in {1.0 - found.support:.1%} of rows arms that the log could not play"
-    if found.effective_sample_size < LEAST_EFFECTIVE_SAMPLE:
-        return f"effective sample size {found.effective_sample_size:,.1f} below {LEAST_EFFECTIVE_SAMPLE:g}"
-    return None
+    seldom = "the log seldom did what the policy does"
+    return too_little(found.rows, found.effective_sample_size, found.effective_responses, seldom)

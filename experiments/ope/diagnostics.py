@@ -67,16 +67,17 @@ def too_little(rows: int, sample: float, responses: float | None, seldom: str) -
     least = LEAST_SAMPLE_OF_MONEY if money else LEAST_EFFECTIVE_SAMPLE
     if sample < least:
         what = f"effective sample size {sample:,.1f}, at least {least:g} is needed" + " for money" * money
-        return f"{what}: {seldom}{_more(rows, least, sample)}"
+        return f"{what}: {seldom}{more_decisions(rows, least, sample)}"
     if responses is not None and responses < LEAST_RESPONSES_OF_MONEY:
         least = LEAST_RESPONSES_OF_MONEY
         what = f"money is told from payments worth {responses:,.1f} of one size, at least {least:g} are needed"
-        return f"{what}: a few large ones decide{_more(rows, least, responses)}"
+        return f"{what}: a few large ones decide{more_decisions(rows, least, responses)}"
     return None
 
 
-def _more(rows: int, least: float, had: float) -> str:
-    """How many more decisions it would take, to two digits; nothing where there is nothing to go by."""
+def more_decisions(rows: int, least: float, had: float) -> str:
+    """How many more decisions it would take for what comes in proportion to them, to two digits; nothing where there is
+    nothing to go by."""
     if had < 1.0:
         return ""
     more = rows * (least / had - 1.0)

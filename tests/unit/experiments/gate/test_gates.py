@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from experiments.gate.comparison import Comparison, segments_of
-from experiments.gate.gates import judge
+from experiments.gate.gates import judge, still_needed
+from experiments.gate.paired import Value
 from experiments.gate.result import GateResult, Limits, overall
 from experiments.ope.feedback import Floats, LoggedFeedback
+from experiments.ope.intervals import Bounds
 from experiments.ope.reward_model import cross_fitted, ridge
 from experiments.ope.target import Distribution
 from training.evaluate import Verdict
@@ -118,6 +121,78 @@ def test_no_opt_out_at_all_is_a_bound_and_too_few_decisions_are_no_proof() -> No
 def test_predictions_must_happen_as_often_as_they_say(factor: float, verdict: Verdict) -> None:
     comparison = compared(BETTER, rows=12_000)
     assert verdicts(replace(comparison, p_accept=comparison.p_accept * factor))["calibration"].verdict is verdict
+
+
+def paying(comparison: Comparison, amount: Floats) -> Comparison:
+    """Each response earns its own amount, (n,)."""
+    return replace(comparison, log=comparison.log.with_reward(comparison.log.reward * amount))
+
+
+def test_money_is_told_from_four_hundred_effective_decisions_where_responses_alone_would_do() -> None:
+    comparison = compared(BETTER, rows=400)
+    amounts = np.random.default_rng(5).lognormal(2.0, 0.7, 400)
+    assert verdicts(comparison)["value"].measured is not None
+    found = verdicts(paying(comparison, amounts))
+    assert found["value"].verdict is Verdict.INSUFFICIENT
+    assert found["value"].measured is None
+    assert "at least 400 is needed for money" in found["value"].explanation
+    assert "more decisions like these would do" in found["value"].explanation
+    # Opt-outs are no money: they are told all the same.
+    assert found["opt-outs"].measured is not None
+
+
+def test_money_of_which_most_is_a_few_payments_is_not_told_of_the_whole_nor_of_a_segment() -> None:
+    comparison = compared(BETTER)
+    first = comparison.segments["segment = s0"]
+    huge = np.where(first & (comparison.log.reward.cumsum() < 8), 10_000.0, 1.0)
+    found = verdicts(paying(comparison, huge))
+    for name in ("value", "segments"):
+        assert found[name].verdict is Verdict.INSUFFICIENT
+        assert "a few large ones decide" in found[name].explanation
+    # Where the whole can be told, a segment still may not.
+    part = np.random.default_rng(5).lognormal(2.0, 0.7, len(comparison.log))
+    few = np.arange(len(comparison.log)) < 450
+    found = verdicts(replace(paying(comparison, part), segments={"few": few, "many": ~few}))
+    assert found["value"].verdict is Verdict.PASS
+    assert "for money" in found["segment few"].explanation
+
+
+def test_policies_that_seldom_differ_are_not_compared() -> None:
+    comparison = compared(np.array([LOGGING, LOGGING]))
+    table = comparison.candidate.probability.copy()  # type: ignore[attr-defined]
+    table[:60] = BETTER[0]
+    found = verdicts(replace(comparison, candidate=Distribution("candidate", table)))
+    assert found["value"].verdict is Verdict.INSUFFICIENT
+    assert "they seldom differ" in found["value"].explanation
+
+
+def test_what_is_undecided_says_about_how_many_more_decisions_would_tell() -> None:
+    comparison = compared(BETTER, rows=2_500)
+    found = verdicts(comparison, margin=0.04)["value"]
+    assert found.verdict is Verdict.INSUFFICIENT
+    told = re.search(r"; about ([\d,]+) more decisions like these would do", found.explanation)
+    assert told is not None
+    # So many more leave half the width below what is missing, and the same again would not have been needed.
+    assert found.interval is not None
+    more = int(told[1].replace(",", ""))
+    value = float(re.search(r"difference (\S+)", found.explanation)[1])  # type: ignore[index]
+    missing, half = abs(value - 0.04), (found.interval.high - found.interval.low) / 2
+    assert half > missing
+    assert half * (2_500 / (2_500 + 1.3 * more)) ** 0.5 < missing < half * (2_500 / (2_500 + 0.7 * more)) ** 0.5
+
+
+def test_what_lies_on_the_limit_promises_no_number_and_what_is_decided_asks_for_none() -> None:
+    near = Value(0.1, Bounds(0.0, 0.2))
+    assert still_needed(1_000, near, 0.1001) == "; too near the limit to be told by more decisions like these"
+    assert still_needed(1_000, Value(0.0, Bounds(0.0, 0.0)), 0.0) == ""
+    assert still_needed(1_000, near, 0.3) == ""
+    for gate in verdicts(compared(BETTER)).values():
+        assert "more decisions" not in gate.explanation
+
+
+def test_no_opt_out_in_too_few_decisions_says_how_many_it_takes() -> None:
+    few = verdicts(compared(BETTER, rows=600, opt_out=np.zeros(3)), harm_margin=0.002)["opt-outs"]
+    assert re.search(r"about [\d,]+ more decisions like these would do", few.explanation)
 
 
 def test_calibration_without_responses_is_unknown() -> None:
