@@ -31,7 +31,7 @@ def test_models_with_a_signal_are_released_and_promoted(trained: TrainingReport,
 def test_noise_is_recorded_but_neither_bundled_nor_promoted(
     make_home: Callable[..., Settings], now: int, tracker: Any
 ) -> None:
-    # Of seeds 3 to 14, 33 of 36 models are found out; about one in forty is to pass by luck, in seed 3 propensity.
+    # Of seeds 3 to 14, 33 of 36 models are found out; one in twenty is to pass by luck, in seed 3 propensity.
     settings = make_home(customers=500, seed=4, signal=False)
     report = train(settings, now, tracker=tracker)
     assert [model.verdict for model in report.models] == [Verdict.FAIL] * 3
