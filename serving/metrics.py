@@ -59,7 +59,7 @@ class Metrics:
         )
         self._shadowed = Counter(
             "segue_shadow",
-            "Decisions made again by the challenger: same, another, failed",
+            "Decisions made again by the challenger: same, another, failed; skipped: more came than it takes",
             ("choice",),
             registry=own,
         )
@@ -126,6 +126,11 @@ class Metrics:
         self._shadowed.labels("same" if compared.same else "another").inc()
         self._overlap.inc(compared.overlap)
         self._shadow_seconds.observe(compared.seconds)
+
+    def shadow_skipped(self, decisions: int) -> None:
+        """So many came at more than the shadow's pace, and were let go."""
+        if decisions:
+            self._shadowed.labels("skipped").inc(decisions)
 
     def ramp(self, share: float) -> None:
         self._ramp.set(share)

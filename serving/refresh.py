@@ -184,6 +184,7 @@ class Watcher:
         if ramp is not None:
             for compared in self._live.shadow.work(ramp.challenger):
                 self._metrics.shadowed(compared)
+            self._metrics.shadow_skipped(self._live.shadow.let_go())
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:

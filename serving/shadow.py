@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -41,6 +42,9 @@ class Agreement:
     same: int = 0
     failed: int = 0
     why: str = ""
+    #: Decisions that were not made again: without anything to choose from, and older than those looked at.
+    idle: int = 0
+    older: int = 0
     seconds: list[float] = field(default_factory=list)
     champion_seconds: list[float] = field(default_factory=list)
 
@@ -107,11 +111,21 @@ class Shadow:
         """`share` of decisions is taken, by a keyed hash of their ids."""
         self._share = share
         self._waiting: deque[Decision] = deque(maxlen=WAITING)
+        self._lock = threading.Lock()
+        self._let_go = 0
 
     def offer(self, decision: Decision) -> None:
         """Called in the way of an answer: it only puts the decision aside."""
         if decision.candidates is not None and uniform("shadow", decision.decision_id) < self._share:
-            self._waiting.append(decision)
+            with self._lock:
+                self._let_go += len(self._waiting) == WAITING
+                self._waiting.append(decision)
+
+    def let_go(self) -> int:
+        """How many were let go unseen since this was last asked: more came than are made again."""
+        with self._lock:
+            count, self._let_go = self._let_go, 0
+        return count
 
     def work(self, challenger: Strategy) -> Iterable[Compared | None]:
         """Makes some of them again; None for one at which the challenger stumbled."""

@@ -22,10 +22,10 @@ from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
 from serving.contender import challenger, go_back
 from serving.ramp.apprenticeship import apprenticed
-from serving.ramp.control import start
+from serving.ramp.control import dethroned, start, warning
 from training.evaluate import Verdict
 from training.explorer import make_explorer
-from training.pointer import read_pointer
+from training.pointer import Pointer, read_pointer
 from training.registry import MlflowTracker
 from training.report import Tracker
 
@@ -65,10 +65,14 @@ def promote(home: Path | None, asked: Asked) -> None:
         if finding.verdict is not Verdict.PASS:
             raise typer.Exit(1 if finding.verdict is Verdict.FAIL else 2)
         if asked.ramp and not asked.dry_run and not finding.first:
-            console.print(f"{candidate.bundle}: {start(settings, ledger, candidate, now()).told}", highlight=False)
+            ramp = start(settings, ledger, candidate, now())
+            console.print(f"{candidate.bundle}: {ramp.told}", highlight=False)
+            if (beware := warning(ledger, ramp)) is not None:
+                console.print(f"beware: {beware}", highlight=False, soft_wrap=True)
         elif not asked.dry_run:
             install(settings, ledger, finding, tracker)
             console.print(f"champion: {candidate.bundle}", highlight=False)
+            tell_ramp(settings, ledger, "`segue promote` replaced the champion", console)
     finally:
         ledger.close()
 
@@ -80,23 +84,37 @@ def promote_trained(settings: Settings, ledger: Ledger, bundle: str) -> str:
     keep(finding, settings, tracker)
     if finding.verdict is Verdict.PASS:
         install(settings, ledger, finding, tracker)
+        dethroned(settings, ledger, "newly trained models replaced the champion")
     held = [f"{gate.name} {gate.verdict}" for gate in finding.gates if gate.verdict is not Verdict.PASS]
     return f"{bundle}: {finding.verdict}" + (f" ({', '.join(held)}); the champion stays" if held else "")
 
 
+def tell_ramp(settings: Settings, ledger: Ledger, by: str, console: Console) -> None:
+    """Ends the ramp that the champion just replaced was compared in, if any, and says so."""
+    ended = dethroned(settings, ledger, by)
+    if ended is not None:
+        console.print(f"ramp {ended.stage}: {ended.told}", highlight=False, soft_wrap=True)
+
+
 def back(home: Path | None) -> None:
-    """The whole strategy before this one decides again. Raises NotFound where there was none."""
-    settings = load_settings(home)
+    """The whole strategy before this one decides again, and a ramp under way ends. Raises NotFound where there was
+    none."""
+    settings, console = load_settings(home), Console()
     ledger = open_ledger(settings.ledger)
     try:
         left = read_pointer(settings.bundle_folder)
         found = go_back(settings, ledger, MlflowTracker(settings))
+        _tell_back(settings, found, left, console)
+        tell_ramp(settings, ledger, "`segue promote --back` replaced the champion", console)
     finally:
         ledger.close()
+
+
+def _tell_back(settings: Settings, found: Pointer, left: Pointer | None, console: Console) -> None:
     assert left is not None
     own = f"{make_explorer(settings).name} (the home's own)"
     catalogue = found.catalogue or "left as it is (that promotion changed none)"
-    Console().print(
+    console.print(
         f"champion: {found.bundle_id}, as before\npolicy: {found.policy or own}\ncatalogue: {catalogue}\n"
         f"`segue promote --back` once more returns to {left.bundle_id} with policy {left.policy or own}",
         highlight=False,

@@ -28,17 +28,24 @@ _IN_WORDS = {
     Verdict.FAIL: "A gate fails: the champion goes on deciding.",
     Verdict.INSUFFICIENT: "What is needed could not be shown, so the champion goes on deciding.",
 }
-FIRST = (
-    "There is no champion yet, or it has not made a single decision, so there is nothing to compare with: the models' "
-    "own verdicts stand alone, and policy and catalogue are taken as they are given."
+#: Nothing can be compared: there is no champion, or nobody was decided about yet.
+NO_CHAMPION = (
+    "There is no champion yet, so nothing was judged but the models: the models' own verdicts stand alone, and policy "
+    "and catalogue are taken as they are given."
+)
+NO_DECISION = (
+    "The champion has not made a single decision yet, so nothing was judged but the models: the models' own verdicts "
+    "stand alone. Policy and catalogue stay as they are."
 )
 SAME = "This is the champion itself, so there is nothing to gain: name another bundle, a --policy or a --catalogue."
 
 
 def write_finding(finding: Finding, folder: Path) -> tuple[Path, Path]:
-    """Writes `promotion-<bundle>.html` and `.json` into `folder`; returns both paths."""
+    """Writes `promotion-<bundle>-<policy>-<catalogue>.html` and `.json` into `folder`; returns both paths. The name is
+    the whole strategy's, so that trials of one bundle keep a page each."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"promotion-{finding.candidate.bundle}"
+    tried = finding.candidate
+    name = f"promotion-{tried.bundle}-{tried.policy.replace(',', '+')}-{tried.catalogue}"
     html, machine = folder / f"{name}.html", folder / f"{name}.json"
     html.write_text(page(finding))
     machine.write_text(json.dumps(as_json(finding), indent=2) + "\n")
@@ -61,7 +68,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
 def in_words(finding: Finding) -> str:
     """What it comes to, in a sentence or two."""
     if finding.first and finding.verdict is Verdict.PASS:
-        return FIRST
+        return NO_CHAMPION if finding.champion is None else NO_DECISION
     if finding.champion == finding.candidate:
         return SAME
     return _IN_WORDS[finding.verdict]

@@ -27,8 +27,8 @@ Progress = Callable[[str], Callable[[float], None]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A candidate judged. `first`: no champion has decided anything yet, so the models' verdicts stand alone, and
-    `champion` is None."""
+    """A candidate judged. `champion` is None where there is none yet. `first`: nothing was decided yet that could be
+    compared, so the models' verdicts stand alone."""
 
     candidate: Contender
     champion: Contender | None
@@ -63,9 +63,12 @@ def find(
     bundle = load_bundle(folder / str(candidate.bundle))
     current = champion(folder)
     models = _models(bundle, () if current is None else load_bundle(current).models)
-    if current is None or not ledger.count_live():
+    if current is None:
         return Finding(candidate, None, (models,), now, first=True)
     rival = reigning(settings, ledger)
+    if not ledger.count_live():
+        gates = (models, *_unseen(candidate, rival, settings.gate_margin))
+        return Finding(candidate, rival, gates, now, first=len(gates) == 1)
     segments = tuple(filter(None, (name.strip() for name in settings.gate_segments.split(","))))
     # The champion's own bundle, with another policy or catalogue, learned from nothing since it was made.
     since = bundle.created_at if candidate.bundle == rival.bundle else learned_until(bundle, "propensity")
@@ -77,6 +80,18 @@ def find(
         return Finding(candidate, rival, (models, untold), now)
     gates = (models, *_judged(compared, settings, step))
     return Finding(candidate, rival, gates, now, len(compared.log))
+
+
+def _unseen(candidate: Contender, rival: Contender, margin: float) -> tuple[GateResult, ...]:
+    """What nobody can judge before a decision was made: another policy or catalogue."""
+    changed = [what for what in candidate.differences(rival) if what != "bundle"]
+    if not changed:
+        return ()
+    told = (
+        f"no decision was made here yet on which another {' and '.join(changed)} could be compared: let the champion "
+        "decide for a while, or write into segue.toml and catalogue/ what is to decide from the start"
+    )
+    return (GateResult("value", Verdict.INSUFFICIENT, None, margin, told),)
 
 
 def _judged(compared: Comparison, settings: Settings, step: Progress) -> tuple[GateResult, ...]:

@@ -38,15 +38,19 @@ def start(
     from features.settings import load_settings
     from serving.contender import challenger
     from serving.ramp.control import start as begin
+    from serving.ramp.control import warning
 
     settings = load_settings(home)
     ledger = open_ledger(settings.ledger)
     try:
         contender = challenger(settings, ledger, bundle_id, policy, catalogue)
         ramp = begin(settings, ledger, contender, now(), first_share)
+        beware = warning(ledger, ramp)
     finally:
         ledger.close()
     typer.echo(f"{contender.told()}: {ramp.told}; `segue ramp status` tells how it goes")
+    if beware is not None:
+        typer.echo(f"beware: {beware}", err=True)
 
 
 def status(home: Home = None) -> None:
@@ -62,4 +66,5 @@ def stop(home: Home = None) -> None:
     from serving.ramp.control import stop as end
 
     ramp = end(load_settings(home), "stopped by hand")
-    typer.echo("no ramp" if ramp is None else f"{ramp.name}: {ramp.stage}, {ramp.told}")
+    ended = "no ramp was under way" if ramp is None else f"{ramp.name}: {ramp.stage}, {ramp.told}"
+    typer.echo(f"{ended}; the champion decides for everybody, `segue ramp status` tells which")

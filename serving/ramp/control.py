@@ -16,7 +16,7 @@ from features.settings import Settings
 from serving.contender import Contender, crown, pointer_of, reigning
 from serving.ramp.evidence import looks
 from serving.ramp.state import CHALLENGER, RAMP, SHARES, Ramp, Stage, begun, read_ramp, write_ramp
-from serving.ramp.verdict import Rules, judged, out_of_shadow
+from serving.ramp.verdict import LEAST_CUSTOMERS, Rules, judged, out_of_shadow, too_few
 from serving.replay import Archive, asked, make_again
 from serving.shadow import Agreement, Compared, shares_of
 from training.explorer import make_explorer
@@ -29,6 +29,7 @@ SHADOWED = 300
 _LATEST = """
 SELECT position FROM decisions WHERE origin = 'live' AND decided_at >= {since:d} ORDER BY position DESC LIMIT {limit:d}
 """
+_SINCE = "SELECT count(*) AS decisions FROM decisions WHERE origin = 'live' AND decided_at >= {since:d}"
 
 
 def start(settings: Settings, ledger: Ledger, contender: Contender, now: int, first_share: float = SHARES[1]) -> Ramp:
@@ -53,6 +54,12 @@ def start(settings: Settings, ledger: Ledger, contender: Contender, now: int, fi
     return ramp
 
 
+def warning(ledger: Ledger, ramp: Ramp) -> str | None:
+    """What to beware of in a ramp just begun: too few customers for its first share. None where there is nothing."""
+    enough = round(LEAST_CUSTOMERS / ramp.first_share)
+    return too_few(len(ledger.customer_ids(enough)), ramp.first_share)
+
+
 def stop(settings: Settings, told: str) -> Ramp | None:
     """Ends a ramp: everybody is decided for by the champion again. None where there was none."""
     try:
@@ -65,6 +72,23 @@ def stop(settings: Settings, told: str) -> Ramp | None:
         write_ramp(settings.home, ramp)
     (settings.bundle_folder / CHALLENGER).unlink(missing_ok=True)
     return ramp
+
+
+def dethroned(settings: Settings, ledger: Ledger, by: str) -> Ramp | None:
+    """Ends a ramp under way after something else took over from the champion, `by` what: its challenger was compared
+    with one that decides no longer. The ramp as it ended; None where none was under way."""
+    try:
+        ramp = read_ramp(settings.home)
+    except SegueError:
+        return stop(settings, by)
+    if ramp is None or not ramp.active:
+        return None
+    if reigning(settings, ledger) != challenged(settings):
+        return stop(settings, f"{by}: its challenger was compared with a champion that decides no longer")
+    ended = ramp.ended(Stage.FINISHED, f"{by}: the challenger decides everything")
+    write_ramp(settings.home, ended)
+    (settings.bundle_folder / CHALLENGER).unlink(missing_ok=True)
+    return ended
 
 
 def challenged(settings: Settings) -> Contender | None:
@@ -109,10 +133,13 @@ def _judged(settings: Settings, ledger: Ledger, ramp: Ramp, contender: Contender
 def agreement(settings: Settings, ledger: Ledger, contender: Contender, since: int) -> Agreement:
     """How the challenger would have decided the latest decisions since then, and how fast, beside the champion."""
     archive, found = Archive(ledger, settings.bundle_folder), Agreement()
+    made = read_arrow(ledger.url, _SINCE.format(since=since)).to_pylist()[0]["decisions"]
     places = read_arrow(ledger.url, _LATEST.format(since=since, limit=SHADOWED)).column("position").to_pylist()
+    found.older = made - len(places)
     for one in ledger.live_records(min(places) - 1, SHADOWED) if places else ():
         record = msgspec.json.decode(one.record)
         if record.get("inputs") is None or record["candidates"] is None:
+            found.idle += 1
             continue
         try:
             found.add(_again(archive, contender, record, found))

@@ -21,45 +21,86 @@ from serving.ramp.evidence import looks
 from serving.ramp.sequential import Look
 from serving.ramp.state import Ramp, Stage, read_ramp
 from serving.ramp.verdict import Rules, missing
+from serving.shadow import Agreement
 
 
 def print_status(home: Path | None) -> None:
-    """Raises NoData where there never was a ramp, nor an incumbent to learn from."""
+    """How the ramp stands, or that there is none; and what to do next. Raises NoData where nothing was ever decided."""
     settings, console = load_settings(home), Console()
-    ramp, ledger = read_ramp(settings.home), open_ledger(settings.ledger)
+    ramp = read_ramp(settings.home)
+    if settings.ledger_url == "" and not (settings.home / "ledger.db").exists():
+        raise NoData(f"{settings.home} has no ledger; `segue up` makes one, or name another home with --home")
+    ledger = open_ledger(settings.ledger)
     try:
         learned = apprenticed(ledger.url)
         if learned is not None:
             console.print(learned.told(settings.apprentice_threshold), highlight=False)
-        elif ramp is None:
-            raise NoData("there is no ramp; `segue ramp start` or `segue promote --ramp` begins one")
-        for part in () if ramp is None else report(settings, ledger, ramp, now()):
-            console.print(part, highlight=False)
+        for part in report(settings, ledger, ramp, now()):
+            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     finally:
         ledger.close()
 
 
-def report(settings: Settings, ledger: Ledger, ramp: Ramp, at: int) -> Iterable[str | Table]:
-    """Sentences and tables."""
-    yield f"[bold]{ramp.stage}[/bold], share {ramp.share:.0%}: {ramp.told}"
-    yield steps(ramp)
-    rules, contender = Rules.of(settings), challenged(settings)
+def report(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> Iterable[str | Table]:
+    """Sentences and tables; the last sentence says what comes next, or can be done."""
+    if ramp is None:
+        yield "[bold]no ramp[/bold]: no challenger was tried here yet"
+    else:
+        yield f"[bold]{ramp.stage}[/bold], share {1 if ramp.stage is Stage.FINISHED else ramp.share:.0%}: {ramp.told}"
+        yield steps(ramp)
+        yield from _so_far(settings, ledger, ramp)
+    yield _next(settings, ledger, ramp, at)
+
+
+def _so_far(settings: Settings, ledger: Ledger, ramp: Ramp) -> Iterable[str | Table]:
+    """Who is compared with whom, and how they compare."""
+    contender = challenged(settings)
     if contender is not None and ramp.active:
         yield f"challenger: {contender.told()}\nchampion:   {reigning(settings, ledger).told()}"
-        found = agreement(settings, ledger, contender, ramp.steps[0].since)
-        yield (
-            "nothing was decided since it began"
-            if not found.decisions
-            else (
-                f"of the latest {found.decisions:,} decisions both would choose alike in {found.overlap:.1%}; "
-                f"{found.failed} failed; {found.latency_ratio:.2f} times the champion's time"
-            )
+        yield told_of(agreement(settings, ledger, contender, ramp.steps[0].since))
+    if len(ramp.steps) > 1:
+        found = looks(ledger.url, ramp, load_catalogue(settings.catalogue_folder)).values()
+        yield table_of(found, ramp, Rules.of(settings))
+
+
+def told_of(found: Agreement) -> str:
+    """How many decisions since the ramp began were made again by both, how many not, and how they agree."""
+    looked = found.decisions + found.failed + found.idle
+    if not looked:
+        return "nothing was decided since it began"
+    told = [f"of {looked + found.older:,} decisions since it began {found.decisions:,} were compared"]
+    for count, what in (
+        (found.failed, f"failed ({found.why})"),
+        (found.idle, "left nothing to choose"),
+        (found.older, f"were skipped, being older than the latest {looked:,}"),
+    ):
+        told += [f"{count:,} {what}"] if count else []
+    said = ", ".join(told)
+    if not found.decisions:
+        return said
+    return (
+        f"{said}; both would choose alike in {found.overlap:.1%}; {found.latency_ratio:.2f} times the champion's time"
+    )
+
+
+def _next(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> str:
+    if ramp is not None and ramp.active:
+        if challenged(settings) is None:
+            return "its challenger is not to be found: `segue ramp stop` ends the ramp, and so does `segue work`"
+        left = max(0.0, Rules.of(settings).step_hours - (at - ramp.steps[-1].since) / HOUR)
+        return (
+            f"the next step, {ramp.next_share:.0%}, comes in {left:.1f} hours at the earliest, when `segue work` (part "
+            "of `segue up`) finds nothing missing; `segue ramp stop` ends the ramp now"
         )
-    if ramp.stage is not Stage.SHADOW:
-        yield table_of(looks(ledger.url, ramp, load_catalogue(settings.catalogue_folder)).values(), ramp, rules)
-    if ramp.active:
-        left = max(0.0, rules.step_hours - (at - ramp.steps[-1].since) / HOUR)
-        yield f"the next step, {ramp.next_share:.0%}, comes in {left:.1f} hours at the earliest"
+    decides = reigning(settings, ledger)
+    if decides.bundle is None:
+        return "nothing decides here yet but the catalogue: `segue train` and `segue promote` make the first champion"
+    told = f"for everybody decides {decides.told()}"
+    if ramp is not None and ramp.stage is Stage.FINISHED:
+        return (
+            f"{told}; `segue promote --back` makes what decided before decide again, `segue ramp start` tries another"
+        )
+    return f"{told}; `segue ramp start` tries a challenger, `segue promote --ramp` one that passes every gate first"
 
 
 def steps(ramp: Ramp) -> Table:

@@ -9,7 +9,7 @@ from features.clock import HOUR
 from features.settings import Settings
 from serving.ramp.evidence import REWARD
 from serving.ramp.sequential import Look
-from serving.ramp.state import Ramp, Stage
+from serving.ramp.state import SHARES, Ramp, Stage
 from serving.shadow import Agreement
 
 #: Customers decided for by the challenger before a step may end, and decisions made again in the shadow.
@@ -30,6 +30,21 @@ class Rules:
     def of(settings: Settings) -> Rules:
         s = settings
         return Rules(s.ramp_step_hours, s.ramp_risk, s.gate_harm_margin, s.gate_latency_ratio)
+
+
+def too_few(customers: int, first_share: float) -> str | None:
+    """Why a ramp among so many customers may not get beyond its first share, and the share that would do; or None."""
+    if customers * first_share >= LEAST_CUSTOMERS:
+        return None
+    enough = [share for share in SHARES[1:-1] if customers * share >= LEAST_CUSTOMERS]
+    told = (
+        f"{first_share:.0%} of {customers:,} customers are about {customers * first_share:,.0f}, and a step ends with "
+        f"{LEAST_CUSTOMERS} tried on at the soonest"
+    )
+    if not enough:
+        least = LEAST_CUSTOMERS / SHARES[-2]
+        return f"{told}: a ramp takes {least:,.0f} customers; `segue promote` compares on recorded decisions instead"
+    return f"{told}: `segue ramp stop`, and start it with --first-share {enough[0]:g}"
 
 
 def out_of_shadow(ramp: Ramp, shadow: Agreement, now: int, rules: Rules) -> Ramp:

@@ -171,22 +171,27 @@ def test_a_catalogue_that_favours_what_pays_passes_and_is_installed(
 
 
 def test_another_policy_decides_from_the_pointer_once_it_is_installed(home: Settings, ledger: Ledger) -> None:
-    candidate = challenger(home, ledger, None, "thompson", None)
-    finding = find(home, ledger, candidate, LATER)
-    assert finding.first
-    assert finding.verdict is Verdict.PASS
     live = live_of(home, ledger)
-    install(home, ledger, finding, Memory())
+    candidate = challenger(home, ledger, None, "thompson", None)
+    crown(home, ledger, candidate, Memory())
     live.refresh()
     assert live.strategy.policy.name == "thompson"
     assert reigning(home, ledger) == candidate
-    own = challenger(home, ledger, None, "epsilon-greedy-0.5", None)
-    install(home, ledger, find(home, ledger, own, LATER), Memory())
+    crown(home, ledger, challenger(home, ledger, None, "epsilon-greedy-0.5", None), Memory())
     live.refresh()
     assert live.strategy.policy.name == "epsilon-greedy-0.5"
     pointer = read_pointer(home.bundle_folder)
     assert pointer is not None
     assert pointer.policy is None
+
+
+def test_before_the_first_decision_models_may_change_and_nothing_else(home: Settings, ledger: Ledger) -> None:
+    newer = find(home, ledger, challenger(home, ledger, copy_of(home), None, None), LATER)
+    assert (newer.first, newer.verdict, [gate.name for gate in newer.gates]) == (True, Verdict.PASS, ["models"])
+    assert in_words(newer).startswith("The champion has not made a single decision yet")
+    another = find(home, ledger, challenger(home, ledger, None, "uniform", None), LATER)
+    assert (another.first, another.verdict) == (False, Verdict.INSUFFICIENT)
+    assert "another policy could be compared" in another.gates[-1].explanation
 
 
 def test_a_bundle_under_another_name_gains_nothing_and_is_not_promoted(home: Settings, ledger: Ledger) -> None:
@@ -277,13 +282,15 @@ def test_the_command_prints_the_table_keeps_it_and_moves_the_pointer_on_a_pass_a
     assert told.exit_code == 0, told.output
     assert f"champion: {first.name}" in told.output
     assert "the models' own verdicts stand alone" in told.output.replace("\n", " ")
-    assert (home.report_folder / f"promotion-{first.name}.html").is_file()
+    (page,) = home.report_folder.glob(f"promotion-{first.name}-*.html")
+    assert page.name.startswith(f"promotion-{first.name}-thompson+floor-0.0005-")
     ledger = open_ledger(home.ledger)
     decide(home, ledger, rounds=1)
     ledger.close()
     other = copy_of(home)
     told = run()
-    verdict = json.loads((home.report_folder / f"promotion-{other}.json").read_text())["verdict"]
+    (kept,) = home.report_folder.glob(f"promotion-{other}-*.json")
+    verdict = json.loads(kept.read_text())["verdict"]
     assert told.exit_code == {"fail": 1, "insufficient": 2}[verdict]
     assert f"{verdict}: " in told.output
     assert f"bundle: {other} instead of {first.name}" in told.output

@@ -13,13 +13,14 @@ from features.clock import DAY, SECOND
 from features.domain import DO_NOTHING, Outcome
 from features.errors import Conflict, InvalidInput
 from serving.batch import Batch, BatchRequest
-from serving.contender import challenger, go_back, reigning
+from serving.contender import challenger, crown, go_back, reigning
 from serving.metrics import Metrics
-from serving.ramp.control import challenged, ramp_round, start, stop
+from serving.ramp.control import agreement, challenged, dethroned, ramp_round, start, stop, warning
 from serving.ramp.state import CHALLENGER, RAMP, Ramp, Stage, Step, read_ramp, write_ramp
-from serving.ramp.status import report
+from serving.ramp.status import report, told_of
 from serving.replay import SAME, replay
 from serving.schema import DecideRequest
+from serving.shadow import WAITING, Agreement
 from tests.unit.serving.conftest import SHOP_NOW, NoTracker
 from training.learner import learn_round
 from training.pointer import CHAMPION
@@ -226,3 +227,80 @@ def test_a_ramp_is_stopped_by_hand_even_when_its_file_is_damaged(deciding: Decid
     assert stop(world.settings, "x") is None
     assert read_ramp(world.settings.home) is None
     assert challenged(world.settings) is None
+
+
+def last_said(world: Any, ramp: Ramp | None, now: int = SHOP_NOW) -> str:
+    return str([*report(world.settings, world.ledger, ramp, now)][-1])
+
+
+def test_a_champion_replaced_by_another_way_ends_the_ramp_against_it(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    assert dethroned(world.settings, world.ledger, "somebody") is None
+    begin(world)
+    other = challenger(world.settings, world.ledger, None, "softmax-0.1", None)
+    crown(world.settings, world.ledger, other, NoTracker())
+    ended = dethroned(world.settings, world.ledger, "somebody")
+    assert ended is not None
+    assert (ended.stage, read_ramp(world.settings.home)) == (Stage.ROLLED_BACK, ended)
+    assert "a champion that decides no longer" in ended.told
+    assert challenged(world.settings) is None
+
+    # Where the challenger itself was promoted meanwhile, it has won.
+    begin(world)
+    contender = challenged(world.settings)
+    assert contender is not None
+    crown(world.settings, world.ledger, contender, NoTracker())
+    won = dethroned(world.settings, world.ledger, "somebody")
+    assert won is not None
+    assert won.stage is Stage.FINISHED
+    assert "`segue promote --back`" in last_said(world, won)
+
+
+def test_too_few_customers_for_a_first_share_are_warned_of(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    told = warning(world.ledger, begin(world))
+    assert told is not None
+    assert "1% of 400 customers are about 4" in told
+    assert "--first-share 0.25" in told
+    stop(world.settings, "enough")
+    contender = challenger(world.settings, world.ledger, None, "uniform", None)
+    assert warning(world.ledger, start(world.settings, world.ledger, contender, SHOP_NOW, 0.25)) is None
+
+
+def test_status_says_what_can_be_done_next_whatever_the_ramp_came_to(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    assert "`segue ramp start` tries a challenger" in last_said(world, None)
+    ramp = begin(world)
+    assert "`segue ramp stop` ends the ramp now" in last_said(world, ramp)
+    (world.settings.bundle_folder / CHALLENGER).unlink()
+    assert "its challenger is not to be found" in last_said(world, ramp)
+    stopped = stop(world.settings, "stopped by hand")
+    assert "for everybody decides bundle " in last_said(world, stopped)
+
+
+def test_every_decision_since_a_ramp_began_is_accounted_for(deciding: Deciding) -> None:
+    assert told_of(Agreement()) == "nothing was decided since it began"
+    world = open_shop(deciding)
+    begin(world)
+    made = ask(world, "many", SHOP_NOW, 340)
+    contender = challenged(world.settings)
+    assert contender is not None
+    found = agreement(world.settings, world.ledger, contender, SHOP_NOW)
+    assert (found.older, found.failed) == (40, 0)
+    assert found.decisions == 300 - found.idle
+    assert found.idle <= sum(m["candidates"] is None for m in made)
+    told = told_of(found)
+    assert told.startswith(f"of 340 decisions since it began {found.decisions} were compared")
+    assert "40 were skipped, being older than the latest 300" in told
+
+
+def test_decisions_beyond_the_pace_of_the_shadow_are_counted(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    begin(world)
+    assert world.live.shadow.let_go() == 0
+    rounds = -(-(WAITING + 50) // 400)
+    offered = sum(
+        m["candidates"] is not None for n in range(rounds) for m in ask(world, f"many-{n}", SHOP_NOW + n * DAY)
+    )
+    assert world.live.shadow.let_go() == offered - WAITING
+    assert world.live.shadow.let_go() == 0
