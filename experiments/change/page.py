@@ -17,7 +17,7 @@ from experiments.change.worth import by_model, by_record
 from experiments.formulas import formula_of
 from experiments.ope.forest import Line as Interval
 from experiments.ope.forest import forest
-from experiments.ope.intervals import bootstrap
+from experiments.ope.intervals import bootstrap, skewed
 from experiments.report import SIMULATED, STYLE
 from features.clock import format_time
 
@@ -163,6 +163,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _formulas() -> str:
     listed = "".join(
         f"<dt>{escape(f.name)}</dt><dd><code>{escape(f.text)}</code></dd><dd class='soft'>{escape(f.source)}</dd>"
-        for f in (formula_of(by_model), formula_of(by_record), formula_of(bootstrap))
+        for f in (formula_of(by_model), formula_of(by_record), formula_of(bootstrap), formula_of(skewed))
     )
     return f"<h2>How it was computed</h2><dl>{listed}</dl>"

@@ -15,15 +15,17 @@ import numpy as np
 from experiments.change.again import Step
 from experiments.formulas import formula
 from experiments.ope.contributions import Contributions, contributions
-from experiments.ope.diagnostics import LEAST_EFFECTIVE_SAMPLE, MEAN_WEIGHT_ERRORS, Diagnostics, diagnose
+from experiments.ope.diagnostics import MEAN_WEIGHT_ERRORS, Diagnostics, diagnose, too_little
+from experiments.ope.difference import difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence
 from experiments.ope.feedback import Floats
-from experiments.ope.intervals import Bounds, bootstrap
+from experiments.ope.intervals import Bounds, bootstrap, skewed
+from experiments.ope.payments import paid
 from features.catalogue import Catalogue
 from features.rewards import longest_window
 
-#: Columns of what is kept of each decision: 72 bytes with the customer's number.
+#: Columns of what is kept of each decision: 80 bytes with the numbers of customer and arm.
 _COLUMNS = ("new", "then", "chosen", "weight", "predicted", "predicted_then", "reward", "outside")
 #: Decisions the interval needs to be more than a guess.
 LEAST_CUSTOMERS = 30
@@ -31,7 +33,7 @@ LEAST_CUSTOMERS = 30
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Money a decision, with the 95 % interval from resampled customers."""
+    """Money a decision, with its 95 % interval; rows of one customer count once."""
 
     value: float
     interval: Bounds
@@ -65,11 +67,18 @@ class Earnings:
     now: int
     columns: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _COLUMNS})
     units: array[int] = field(default_factory=lambda: array("q"))
+    drawn: array[int] = field(default_factory=lambda: array("q"))
     matured: array[int] = field(default_factory=lambda: array("b"))
     #: Matured decisions the learner has not counted yet.
     uncounted: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
+    _arms: dict[str, int] = field(default_factory=dict)
     _windows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> int:
+        """Arms that were drawn."""
+        return len(self._arms)
 
     def add(self, step: Step) -> None:
         """Takes one decision that was made again; one that was kept tells nothing of a change."""
@@ -101,6 +110,7 @@ class Earnings:
             self.columns[name].append(value)
         customer = step.recorded.customer_id
         self.units.append(self._numbers.setdefault(customer, len(self._numbers)))
+        self.drawn.append(self._arms.setdefault(drawn, len(self._arms)))
         # Settled before the draw: neither what was drawn nor what was answered chooses the rows.
         matured = first is not None and step.recorded.decided_at + self._window_of(step.catalogue) <= self.now
         self.uncounted += matured and first is not None and first.state == "open"
@@ -129,21 +139,22 @@ def by_model(new: Floats, then: Floats, units: np.ndarray, seed: int) -> Estimat
     "by the model + mean of w (reward − p_accept value), w = π(a|x) / p(a|x) of the recorded arm a; 1 for today",
     "Doubly robust: Dudík, Langford, Li (2011), Doubly Robust Policy Evaluation and Learning, ICML",
 )
-def by_record(seen: Evidence, then: Evidence, found: Diagnostics, seed: int) -> Estimate:
+def by_record(seen: Evidence, then: Evidence, found: Diagnostics) -> Estimate:
     """On decisions whose windows have closed. What the log could never play is the model's word alone."""
     # What the new strategy spends on what was never possible is missing from the weights, and from nothing else.
     expected_weight = 1.0 - float(seen.outside.mean())
-    if found.effective_sample_size < LEAST_EFFECTIVE_SAMPLE:
-        reason = f"effective sample size {found.effective_sample_size:,.1f}, at least {LEAST_EFFECTIVE_SAMPLE:g} needed"
-        return Estimate(f"{reason}: what the new strategy does was seldom done", len(seen))
+    seldom = "what the new strategy does was seldom done"
+    if little := too_little(len(seen), found.effective_sample_size, found.effective_responses, seldom):
+        return Estimate(little, len(seen))
     if abs(found.mean_weight - expected_weight) > MEAN_WEIGHT_ERRORS * found.mean_weight_error + 1e-9:
         told = f"mean weight {found.mean_weight:.3f} ± {found.mean_weight_error:.3f} is not {expected_weight:.3f}"
         return Estimate(f"{told}: the record's probabilities do not fit", len(seen))
-    sides = [contributions(ESTIMATORS["dr"], one, 0.0) for one in (then, seen)]
-    each = [part.base + part.omega * part.residual for part in sides]
-    assert seen.unit is not None
-    gain = _means(each[1] - each[0], seen.unit)
-    return Estimate(None, len(seen), _value(sides[0], seed), _value(sides[1], seed), _value(gain, seed))
+    new, today = (contributions(ESTIMATORS["dr"], one, 0.0) for one in (seen, then))
+    gain = difference(new, today, "today", seen.payment)
+    if gain.value is None or gain.interval is None:
+        return Estimate(f"of the difference from today: {gain.insufficient}", len(seen))
+    then_value, new_value = (Value(side.value, skewed(side)) for side in (today, new))
+    return Estimate(None, len(seen), then_value, new_value, Value(gain.value, gain.interval))
 
 
 def worth(earnings: Earnings, seed: int = 0) -> Worth:
@@ -162,12 +173,20 @@ def worth(earnings: Earnings, seed: int = 0) -> Worth:
         return Worth(model, Estimate(told, count))
     part = {name: column[rows] for name, column in columns.items()}
     one, none = np.ones(count), np.zeros(count)
+    payment = paid(part["reward"], np.array(earnings.drawn, dtype=np.int64)[rows], earnings.arms)
     seen = Evidence(
-        part["weight"], part["chosen"], part["reward"], part["outside"], part["predicted"], part["new"], unit
+        part["weight"],
+        part["chosen"],
+        part["reward"],
+        part["outside"],
+        part["predicted"],
+        part["new"],
+        unit,
+        payment=payment,
     )
-    then = Evidence(one, one, part["reward"], none, part["predicted_then"], part["then"], unit)
+    then = Evidence(one, one, part["reward"], none, part["predicted_then"], part["then"], unit, payment=payment)
     found = diagnose(seen)
-    return Worth(model, by_record(seen, then, found, seed), found)
+    return Worth(model, by_record(seen, then, found), found)
 
 
 def _means(each: Floats, units: np.ndarray) -> Contributions:

@@ -11,19 +11,24 @@ _ALIKE = 1e-9
 
 
 def payments(log: LoggedFeedback) -> Floats | None:
+    """(n,) `paid` of a log."""
+    return paid(log.reward, log.arm, len(log.arms))
+
+
+def paid(reward: Floats, arm: Integers, arms: int) -> Floats | None:
     """(n,) how far each reward lies from what its arm mostly earns (the median): nothing, where nobody responded, less
-    what the contact cost. None where all that differ do so by the same amount: a response or none, whatever its unit.
-    A single response that is not 1 may be any amount.
+    what the contact cost. `arm` is (n,) the arm drawn, 0 .. arms - 1. None where all that differ do so by the same
+    amount: a response or none, whatever its unit. A single response that is not 1 may be any amount.
     """
-    if _one_amount(np.abs(log.reward)):
+    if _one_amount(np.abs(reward)):
         return None
-    usual = np.zeros(len(log.arms))
-    order = np.argsort(log.arm, kind="stable")
-    ends = np.bincount(log.arm, minlength=len(log.arms)).cumsum()
-    for arm, rows in enumerate(np.split(order, ends[:-1])):
+    usual = np.zeros(arms)
+    order = np.argsort(arm, kind="stable")
+    ends = np.bincount(arm, minlength=arms).cumsum()
+    for number, rows in enumerate(np.split(order, ends[:-1])):
         if len(rows):
-            usual[arm] = np.median(log.reward[rows])
-    away = np.abs(log.reward - usual[log.arm])
+            usual[number] = np.median(reward[rows])
+    away = np.abs(reward - usual[arm])
     return None if _one_amount(away) else away
 
 
