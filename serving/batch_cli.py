@@ -33,7 +33,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
     counts: Counter[tuple[str, str]] = Counter()
     request = BatchRequest(run or f"batch-{uuid.uuid4()}", channels, record)
-    start = time.perf_counter()
+    start, began, before = time.perf_counter(), clock.now(), 0
     try:
         live = Live(settings, ledger, features_opener(settings))
         live.refresh()
@@ -47,6 +47,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
             for decisions in batch.decide(request, ids, clock.now):
                 file.write(decisions)
                 counts.update((d.arm.action, d.arm.channel) for d in decisions)
+                before += sum(d.decided_at < began for d in decisions)
                 progress.advance(task, len(decisions))
     finally:
         end_calm()
@@ -55,7 +56,14 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     console.print(_table(counts))
     console.print(f"{counts.total():,} decisions in {time.perf_counter() - start:.1f} seconds: {out}")
     if record:
-        console.print(f"recorded, with their contacts reserved, as run {request.run}", soft_wrap=True)
+        console.print(_recorded(counts.total() - before, before, request.run), soft_wrap=True)
+
+
+def _recorded(now: int, before: int, run: str) -> str:
+    """What a run recorded now, and what it had recorded before it was taken up again."""
+    if not before:
+        return f"recorded, with their contacts reserved, as run {run}"
+    return f"run {run} had recorded {before:,} before, which are given again; {now:,} were decided and recorded now"
 
 
 def _table(counts: Counter[tuple[str, str]]) -> Table:

@@ -183,8 +183,8 @@ def explain(
 
 
 def check(home: Home = None) -> None:
-    """Name every fault of the catalogue with file, line and key. Exit status 1 where there is one."""
-    from features.catalogue import read_catalogue
+    """Name every fault of the catalogue with file, line and key. Exit status 1 where there is one; notes are none."""
+    from features.catalogue import notes, read_catalogue
     from features.settings import load_settings
     from serving.expressions import compile_catalogue
     from serving.wiring import features_opener
@@ -207,6 +207,8 @@ def check(home: Home = None) -> None:
         raise typer.Exit(1)
     arms = len(list(catalogue.arms()))
     typer.echo(f"{len(catalogue.actions)} actions on {len(catalogue.channels)} channels, {arms} arms: no faults")
+    for one in notes(catalogue):
+        typer.echo(f"note: {one}")
     if names is None:
         typer.echo("(features are not built yet: names after `customer.` were not checked)")
 

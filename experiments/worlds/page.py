@@ -35,7 +35,7 @@ def cells(row: Score) -> tuple[str, ...]:
         row.player,
         f"{row.reward:.3f}",
         f"{row.regret:.3f}",
-        f"{row.low:.3f}-{row.high:.3f}",
+        "–" if row.interval is None else "{:.3f}-{:.3f}".format(*row.interval),
         _number(row.ratio),
         f"{row.share:.1%}",
         f"{row.final_share:.1%}",

@@ -19,15 +19,15 @@ _BOOTSTRAP_SEED = 7
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A player in a world, over seeds; money is a decision's. `low` to `high` is the 95 % interval of `regret`."""
+    """A player in a world, over seeds; money is a decision's. `interval` is the 95 % one of `regret`, None where one
+    seed alone was played."""
 
     world: str
     player: str
     seeds: int
     reward: float
     regret: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     #: How far from random to oracle, 0 .. 1: over all decisions, and over the last tenth of them.
     share: float
     final_share: float
@@ -52,7 +52,6 @@ def _score(world: str, name: str, players: Mapping[str, Mapping[int, Run]]) -> S
     mine, oracle, random = players[name], players[ORACLE], players["random"]
     seeds = sorted(set(mine) & set(oracle) & set(random))
     regrets = _regrets(mine, oracle, seeds)
-    low, high = interval(regrets)
     # Against explorers on the same seeds: some worlds are harder than others.
     rivals = [players[other] for other in EXPLORERS if set(seeds) <= set(players.get(other, ()))]
     best = min((float(_regrets(rival, oracle, seeds).mean()) for rival in rivals), default=None)
@@ -62,8 +61,7 @@ def _score(world: str, name: str, players: Mapping[str, Mapping[int, Run]]) -> S
         len(seeds),
         float(np.mean([mine[s].reward / mine[s].decisions for s in seeds])),
         float(regrets.mean()),
-        low,
-        high,
+        interval(regrets) if len(seeds) > 1 else None,
         _share(mine, random, oracle, seeds, 0),
         _share(mine, random, oracle, seeds, len(mine[seeds[0]].curve) * 9 // 10),
         None if best is None else float(regrets.mean()) / best,

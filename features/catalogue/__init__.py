@@ -6,6 +6,7 @@ expressions mean is `serving`'s business, here they are text. A folder is one ca
 
 from features.catalogue.limits import SCOPES, ContactRule, QuietHours, covers
 from features.catalogue.makers import make_entry
+from features.catalogue.notes import notes
 from features.catalogue.places import Fault
 from features.catalogue.reader import load_catalogue, parse_catalogue, read_catalogue, read_sources
 from features.catalogue.values import (
@@ -40,6 +41,7 @@ __all__ = [
     "covers",
     "load_catalogue",
     "make_entry",
+    "notes",
     "parse_catalogue",
     "read_catalogue",
     "read_sources",

@@ -16,7 +16,7 @@ from experiments.worlds.contest import Contest, explorer_of, hold, maker, read_r
 from experiments.worlds.correction import CORRECTIONS
 from experiments.worlds.named import make_world
 from experiments.worlds.own_log import FEATURES, OwnLog
-from experiments.worlds.page import draw
+from experiments.worlds.page import cells, draw
 from experiments.worlds.play import Feedback, Run, Visits, play
 from experiments.worlds.segue_player import SeguePlayer
 from experiments.worlds.table import interval, scores, summaries
@@ -193,7 +193,9 @@ def test_scores_measure_regret_the_way_and_the_best_wabbit() -> None:
     assert rows["mine"].regret == pytest.approx(0.485)
     assert rows["mine"].share == pytest.approx(0.515)
     assert rows["mine"].ratio == pytest.approx(0.485 / 0.6)
-    assert rows["mine"].low <= rows["mine"].regret <= rows["mine"].high
+    assert rows["mine"].interval is not None
+    low, high = rows["mine"].interval
+    assert low <= rows["mine"].regret <= high
     assert (rows["random"].share, rows["oracle"].share, rows["oracle"].regret) == (0.0, 1.0, 0.0)
     total = {row.player: row for row in summaries(list(rows.values()), frozenset({"linear"}))}
     assert total["mine"].median_ratio == total["mine"].worst_ratio == rows["mine"].ratio
@@ -206,7 +208,10 @@ def test_a_player_is_measured_against_explorers_that_played_the_same_seeds() -> 
     for seed, hard in ((1, 1.0), (2, 50.0)):
         runs += [run_of("random", seed, (1.0, 1.0)), run_of("oracle", seed, (1.0, 3.0 * hard))]
         runs += [run_of("vw-epsilon", seed, (1.0, 2.0))]
-    assert next(row for row in scores(runs) if row.player == "mine").ratio == pytest.approx(1.0)
+    mine = next(row for row in scores(runs) if row.player == "mine")
+    assert mine.ratio == pytest.approx(1.0)
+    assert mine.interval is None, "one seed says nothing of how seeds differ"
+    assert "–" in cells(mine)
 
 
 def test_without_vowpal_wabbit_there_is_no_ratio() -> None:

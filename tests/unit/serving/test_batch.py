@@ -173,7 +173,13 @@ def test_the_command_writes_one_row_a_customer(deciding: Deciding, tmp_path: Pat
     assert table.schema.equals(COLUMNS)
     assert table.column("customer_id").to_pylist() == parts.ledger.customer_ids()
     assert parts.ledger.count_live() == table.num_rows
+    assert "as run monday" in done.output
     assert list(tmp_path.glob("**/.*.part")) == []
+    again = " ".join(
+        command("--all-customers", "--out", str(out), "--channel", "web", "--run", "monday").output.split()
+    )
+    assert f"run monday had recorded {table.num_rows} before, which are given again; 0 were decided" in again
+    assert parts.ledger.count_live() == table.num_rows
     assert command("--all-customers", "--out", str(out), "--run", "monday").exit_code != 0  # other channels
     assert pq.read_table(out) == table
     assert command("--all-customers").exit_code != 0

@@ -56,6 +56,22 @@ def test_a_catalogue_without_faults_is_counted(app: typer.Typer, tmp_path: Path)
     assert (status, told.splitlines()[0]) == (0, "1 actions on 1 channels, 1 arms: no faults")
 
 
+def test_what_may_be_a_slip_of_the_pen_is_noted_and_is_no_fault(app: typer.Typer, tmp_path: Path) -> None:
+    assert GOOD.count("content") == 0
+    write(tmp_path, GOOD)
+    assert "note" not in check(app, tmp_path)[1]
+    more = GOOD.replace('"email" }', '"email", content = "offer/email" }')
+    plain = '[[action]]\nid = "plain"\ngroup = "g"\ntreatment = [{ channel = "email" }]\n'
+    write(tmp_path, more + plain)
+    status, told = check(app, tmp_path)
+    assert status == 0
+    assert [line for line in told.splitlines() if line.startswith("note")] == [
+        "note: c.toml:11: action.value: plain: a success is worth 1.0, as where no value is written, beside actions "
+        "worth other sums",
+        "note: c.toml:14: action.treatment.channel: plain: without content on email: the answer will say null",
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
