@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.catalogue import EMPTY_CATALOGUE, Catalogue
 from features.clock import CLOCK_SKEW, format_time
 from features.domain import Event, Outcome, OutcomeKind
 from features.errors import Conflict, InvalidInput, NotFound, SegueError
-from features.ledger import Appended, Ledger
+from features.ledger import Appended, DecidedItem, Ledger
 from features.rewards import RewardRules
 from serving.attribution import attribute, no_decision
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest, time_of
+
+#: (decision_id, rank) -> the item.
+_Decided = Mapping[tuple[str, int], DecidedItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class Intake:
     def shown(self, message: ShownRequest, now: int) -> None:
         """The item was displayed or delivered. Raises NotFound, InvalidInput."""
         at = now if message.shown_at is None else _not_ahead(time_of(message.shown_at, "shown_at"), now, "shown_at")
-        self._ledger.mark_shown(message.decision_id, message.rank, at)
+        item = _item_of(message, self._ledger.decided_items([message.decision_id]))
+        self._ledger.mark_shown(item.decision_id, item.rank, _not_before(at, item, "shown_at"))
 
     def outcomes(self, messages: Sequence[OutcomeMessage], now: int) -> Taken:
         """Appends what names a decision, or a customer and an action; the rest is named with its reason and stops
@@ -123,19 +127,29 @@ def _other_content() -> Conflict:
     )
 
 
-def _named(message: OutcomeMessage, at: int, decided: dict[tuple[str, int], tuple[str, str, int]]) -> Outcome:
+def _named(message: OutcomeMessage, at: int, decided: _Decided) -> Outcome:
     """The outcome of the decision it names."""
-    decision_id = message.decision_id or ""
-    found = decided.get((decision_id, message.rank))
-    if found is None:
-        raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
-    customer_id, action, decided_at = found
-    for name, given, known in (("customer_id", message.customer_id, customer_id), ("action", message.action, action)):
-        if given is not None and given != known:
+    item = _item_of(message, decided)
+    customer_id, action, channel = item.customer_id, item.arm.action, item.arm.channel
+    for name, known in (("customer_id", customer_id), ("action", action), ("channel", channel)):
+        if getattr(message, name) not in (None, known):
             raise InvalidInput("is not the one of this decision", field=name)
-    if at < decided_at - CLOCK_SKEW:
-        raise InvalidInput("lies before the decision", field="occurred_at", code="before_the_decision")
-    return _made(message, decision_id, message.rank, customer_id, action, max(at, decided_at))
+    return _made(message, item.decision_id, item.rank, customer_id, action, _not_before(at, item, "occurred_at"))
+
+
+def _item_of(message: OutcomeMessage | ShownRequest, decided: _Decided) -> DecidedItem:
+    """The item that a report names. Raises NotFound."""
+    item = decided.get((message.decision_id or "", message.rank))
+    if item is None:
+        raise NotFound("no decision has this id and rank", field="decision_id", code="unknown_decision")
+    return item
+
+
+def _not_before(at: int, item: DecidedItem, field: str) -> int:
+    """When it happened to the item: not before the decision, whatever clocks say. Raises InvalidInput."""
+    if at < item.decided_at - CLOCK_SKEW:
+        raise InvalidInput("lies before the decision", field=field, code="before_the_decision")
+    return max(at, item.decided_at)
 
 
 def _made(message: OutcomeMessage, decision_id: str, rank: int, customer_id: str, action: str, at: int) -> Outcome:

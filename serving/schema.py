@@ -63,7 +63,7 @@ class OutcomeMessage(_Message, frozen=True):
     rank: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     customer_id: Id | None = None
     action: Id | None = None
-    #: Where no decision is named: which channel's, if it is known.
+    #: That of the decision. Where none is named: which channel's it was, if that is known.
     channel: Id | None = None
     value: Money | None = None
 

@@ -11,7 +11,7 @@ from features.domain import Outcome
 from features.importing.kinds import BadValue
 from features.importing.mapping import Rule
 from features.importing.rules import Fields
-from features.ledger import Ledger
+from features.ledger import DecidedItem, Ledger
 
 _CHUNK = 5_000
 
@@ -70,11 +70,11 @@ def attached(
         yield batch
 
 
-def _named(one: Waiting, named: dict[tuple[str, int], tuple[str, str, int]]) -> Outcome:
+def _named(one: Waiting, named: dict[tuple[str, int], DecidedItem]) -> Outcome:
     found = named.get((one.decision_id, one.rank))
     if found is None:
         raise BadValue(f"decision_id: no decision {one.decision_id!r} with an item {one.rank}")
-    customer_id, action, _decided_at = found
+    customer_id, action = found.customer_id, found.arm.action
     if one.customer_id not in ("", customer_id) or one.action not in ("", action):
         raise BadValue(f"decision_id: {one.decision_id!r} is a decision for another customer or action")
     return Outcome(one.outcome_id, one.decision_id, customer_id, action, one.kind, one.occurred_at, one.rank, one.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -102,13 +103,12 @@ class Decisions:
     ) -> list[DecidedItem]:
         """Items of a customer with an action, decided by a moment, latest first; on a channel, where one is named."""
         i = t.decision_items.c
-        columns = (i.decision_id, i.rank, i.customer_id, i.action, i.channel, i.decided_at, i.closes_at)
-        query = select(*columns).where(i.customer_id == customer_id, i.action == action, i.decided_at <= moment)
+        query = select(*_DECIDED).where(i.customer_id == customer_id, i.action == action, i.decided_at <= moment)
         if channel is not None:
             query = query.where(i.channel == channel)
         with database.reading(self._engine) as connection:
             rows = connection.execute(query.order_by(i.decided_at.desc(), i.decision_id, i.rank).limit(limit)).all()
-        return [DecidedItem(r[0], r[1], r[2], Arm(r[3], r[4]), *r[5:]) for r in rows]
+        return [_decided(row) for row in rows]
 
     def decided_for(self, customer_ids: Iterable[str]) -> dict[tuple[str, str], list[tuple[int, str, int]]]:
         """(customer, action) -> every (decided_at, decision_id, rank) for it, in order of time."""
@@ -126,17 +126,24 @@ class Decisions:
                     found.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4]))
         return found
 
-    def decided_items(self, decision_ids: Iterable[str]) -> dict[tuple[str, int], tuple[str, str, int]]:
-        """(decision_id, rank) -> (customer_id, action, decided_at) for those that exist."""
-        i = t.decision_items.c
+    def decided_items(self, decision_ids: Iterable[str]) -> dict[tuple[str, int], DecidedItem]:
+        """(decision_id, rank) -> the item, for those that exist."""
         wanted = list(dict.fromkeys(decision_ids))
-        found: dict[tuple[str, int], tuple[str, str, int]] = {}
+        found: dict[tuple[str, int], DecidedItem] = {}
         with database.reading(self._engine) as connection:
             for start in range(0, len(wanted), CHUNK):
-                rows = connection.execute(
-                    select(i.decision_id, i.rank, i.customer_id, i.action, i.decided_at).where(
-                        i.decision_id.in_(wanted[start : start + CHUNK])
-                    )
-                )
-                found.update({(r.decision_id, r.rank): (r.customer_id, r.action, r.decided_at) for r in rows})
+                asked = t.decision_items.c.decision_id.in_(wanted[start : start + CHUNK])
+                items = map(_decided, connection.execute(select(*_DECIDED).where(asked)))
+                found.update({(item.decision_id, item.rank): item for item in items})
         return found
+
+
+#: The columns of a `DecidedItem`.
+_DECIDED = [
+    t.decision_items.c[name]
+    for name in ("decision_id", "rank", "customer_id", "action", "channel", "decided_at", "closes_at")
+]
+
+
+def _decided(row: Any) -> DecidedItem:
+    return DecidedItem(row[0], row[1], row[2], Arm(row[3], row[4]), *row[5:])

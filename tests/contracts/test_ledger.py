@@ -334,7 +334,7 @@ def test_the_items_of_a_customer_and_action_are_found_latest_first(ledger: Ledge
     assert found("c1", "other", None, NOW + 9, 9) == []
     (one,) = ledger.decided_before("c1", "offer", "push", NOW + 9, 9)
     assert one == DecidedItem("d2", 1, "c1", push, NOW + 5, NOW + 5 + 7 * DAY)
-    assert ledger.decided_items(["d1", "d9"]) == {("d1", 1): ("c1", "offer", NOW)}
+    assert ledger.decided_items(["d1", "d9"]) == {("d1", 1): DecidedItem("d1", 1, "c1", MAIL, NOW, NOW + 7 * DAY)}
     assert ledger.decided_for(["c1", "c9"]) == {
         ("c1", "offer"): [(NOW, "d1", 1), (NOW + 5, "d2", 1), (NOW + 7, "d3", 1)]
     }

@@ -10,7 +10,7 @@ import pytest
 from features.catalogue import Action, Catalogue, Channel, Reward
 from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
 from features.domain import Arm, Customer, Decision, Item, OutcomeKind, Versions
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 from features.ledger import Ledger, open_ledger, read_arrow
 from serving.attribution import no_decision
 from serving.intake import Intake
@@ -67,6 +67,7 @@ def test_an_id_used_again_for_another_outcome_is_rejected_by_name_and_the_same_o
         (outcome(at=NOW + 5 * MINUTE + 1), "in_the_future"),
         (outcome(at=DECIDED - 5 * MINUTE - 1), "before_the_decision"),
         (outcome(customer_id="bert"), "invalid_value"),
+        (outcome(channel="email"), "invalid_value"),
         (outcome(decision_id=None), "invalid_value"),
         (outcome(decision_id=None, customer_id="anna"), "invalid_value"),
     ],
@@ -171,6 +172,29 @@ def test_a_display_commits_the_contact(ledger: Ledger) -> None:
     assert ledger.before_decision("-", "anna", 0).slots[0].state == "committed"
     with pytest.raises(NotFound):
         Intake(ledger).shown(ShownRequest("nope"), NOW)
+
+
+def test_an_outcome_of_another_channel_than_its_decisions_is_rejected_by_that_field_and_of_the_same_is_taken(
+    ledger: Ledger,
+) -> None:
+    taken = Intake(ledger).outcomes([outcome(channel="email"), outcome("o2", channel="web")], NOW)
+    assert [(r.id, r.error.field, r.error.message) for r in taken.rejected] == [
+        ("o1", "channel", "is not the one of this decision")
+    ]
+    assert [o.outcome_id for o in ledger.decision("d1").items[0].outcomes] == ["o2"]
+
+
+def test_a_display_before_the_decision_is_refused_and_shows_nothing(ledger: Ledger) -> None:
+    with pytest.raises(InvalidInput, match="before the decision") as caught:
+        Intake(ledger).shown(ShownRequest("d1", shown_at=format_time(DECIDED - 5 * MINUTE - 1)), NOW)
+    assert (caught.value.code, caught.value.field, caught.value.status) == ("before_the_decision", "shown_at", 422)
+    assert ledger.decision("d1").items[0].shown_at is None
+    assert ledger.before_decision("-", "anna", 0).slots[0].state == "reserved"
+
+
+def test_a_display_by_a_clock_a_few_minutes_behind_counts_from_the_decision_on(ledger: Ledger) -> None:
+    Intake(ledger).shown(ShownRequest("d1", shown_at=format_time(DECIDED - 5 * MINUTE)), NOW)
+    assert ledger.decision("d1").items[0].shown_at == DECIDED
 
 
 def test_an_event_makes_a_customer_known(ledger: Ledger) -> None:
