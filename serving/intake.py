@@ -77,7 +77,7 @@ class Intake:
             alone += [] if reason is None else [(message, Unattributed(message.outcome_id, reason))]
         self._deny([message for message, _ in alone])
         appended = self._ledger.append_outcomes(good, now)
-        bad += [Rejection(good[place].outcome_id, _other_content()) for place in appended.conflicts]
+        bad += [Rejection(good[place].outcome_id, _other_outcome()) for place in appended.conflicts]
         return Taken(appended, tuple(bad), tuple(told for _, told in alone))
 
     def _found(self, message: OutcomeMessage, at: int, rules: RewardRules) -> tuple[Outcome, str | None]:
@@ -106,7 +106,9 @@ class Intake:
                 good.append(_event(message, now))
             except SegueError as error:
                 bad.append(Rejection(message.event_id, error))
-        return Taken(self._ledger.append_events(good), tuple(bad))
+        appended = self._ledger.append_events(good)
+        bad += [Rejection(good[place].event_id, _other_event()) for place in appended.conflicts]
+        return Taken(appended, tuple(bad))
 
 
 def _not_ahead(at: int, now: int, field: str) -> int:
@@ -119,11 +121,20 @@ def _not_ahead(at: int, now: int, field: str) -> int:
     return at
 
 
-def _other_content() -> Conflict:
+def _other_outcome() -> Conflict:
     return Conflict(
         "this id is taken by an outcome of another kind, value, customer, action or decision; give each its own id",
         field="outcome_id",
         code="outcome_id_taken",
+    )
+
+
+def _other_event() -> Conflict:
+    return Conflict(
+        "this id is taken by an event of another customer, type, source, channel, value or properties; "
+        "give each its own id",
+        field="event_id",
+        code="event_id_taken",
     )
 
 

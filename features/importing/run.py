@@ -104,7 +104,8 @@ class _Run:
         self._hidden = {ROW, FILE, *(join.name for rule in mapping.rules for join in rule.joins)}
         self._customers: list[Customer] = []
         self._decisions: list[Decision] = []
-        self._events: list[Event] = []
+        #: Each with the file and row it was read from.
+        self._events: list[tuple[str, Row, Event]] = []
         self._waiting: list[Waiting] = []
 
     def go(self) -> None:
@@ -202,7 +203,7 @@ class _Run:
                 def take(rule: ReadyRule, fields: Fields, row: Row, name: str = name) -> None:
                     refuse_future(fields, self.now)
                     if rule.target == "event":
-                        self._events.append(Event(**fields))
+                        self._events.append((name, row, Event(**fields)))
                     elif rule.target == "customer":
                         self._customers.append(Customer(**fields))
                     elif rule.target == "decision":
@@ -221,7 +222,11 @@ class _Run:
         if self._decisions:
             self._count("decision", self.ledger.import_decisions(self._decisions))
         if self._events:
-            self._count("event", self.ledger.append_events(self._events))
+            appended = self.ledger.append_events(event for _, _, event in self._events)
+            self._count("event", appended)
+            for place in appended.conflicts:
+                file, row, event = self._events[place]
+                self._reject(file, row, "event", _taken("event", event.event_id))
         self._customers, self._decisions, self._events = [], [], []
 
     def _count(self, target: str, appended: Appended) -> None:
@@ -238,4 +243,8 @@ class _Run:
             self._count("outcome", appended)
             for place in appended.conflicts:
                 one = batch[place][0]
-                reject(one, f"outcome_id: {one.outcome_id!r} is taken by an outcome that says something else")
+                reject(one, _taken("outcome", one.outcome_id))
+
+
+def _taken(what: str, its_id: str) -> str:
+    return f"{what}_id: {its_id!r} is taken by an {what} that says something else"

@@ -10,8 +10,8 @@ from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.contacts import not_heard_yet, take_effect
-from features.ledger.items import CHUNK, contradicting
-from features.ledger.records import Appended, customer_of, customer_row, event_row, outcome_row
+from features.ledger.items import CHUNK, Said, contradicting
+from features.ledger.records import Appended, customer_of, customer_row, event_of, event_row, outcome_of, outcome_row
 
 #: What customers did and what was done for them, each in the order it was written.
 _LOGS = {"events": t.events, "decisions": t.decisions, "outcomes": t.outcomes}
@@ -51,17 +51,22 @@ class Activity:
             )
 
     def append_events(self, events: Iterable[Event]) -> Appended:
-        """Appends events; an `event_id` already there changes nothing. A customer first seen here becomes known."""
+        """Appends events; one already there changes nothing, an id there for something else is a conflict.
+
+        A customer first seen here becomes known.
+        """
         given = list(events)
-        first: dict[str, int] = {}
-        for event in given:
-            first[event.customer_id] = min(event.occurred_at, first.get(event.customer_id, event.occurred_at))
-        newcomers = [customer_row(Customer(customer_id, first[customer_id])) for customer_id in sorted(first)]
         with database.writing(self._engine) as connection:
             database.share_log(connection)
             accepted = database.insert_new(connection, t.events, [event_row(event) for event in given])
+            again = accepted < len(given)
+            conflicts = contradicting(connection, t.events.c.event_id, given, event_of) if again else ()
+            first: dict[str, int] = {}
+            for event in _without(given, conflicts):
+                first[event.customer_id] = min(event.occurred_at, first.get(event.customer_id, event.occurred_at))
+            newcomers = [customer_row(Customer(customer_id, first[customer_id])) for customer_id in sorted(first)]
             database.insert_new(connection, t.customers, newcomers)
-        return Appended(accepted, len(given) - accepted)
+        return Appended(accepted, len(given) - accepted - len(conflicts), conflicts)
 
     def append_outcomes(self, outcomes: Iterable[Outcome], recorded_at: int) -> Appended:
         """Appends outcomes; one already there changes nothing, an id there for something else is a conflict.
@@ -74,8 +79,9 @@ class Activity:
             database.share_log(connection)
             opted_out = not_heard_yet(connection, given)
             accepted = database.insert_new(connection, t.outcomes, rows)
-            conflicts = contradicting(connection, given) if accepted < len(given) else ()
-            good = [o for place, o in enumerate(given) if place not in conflicts]
+            again = accepted < len(given)
+            conflicts = contradicting(connection, t.outcomes.c.outcome_id, given, outcome_of) if again else ()
+            good = _without(given, conflicts)
             take_effect(connection, good, [o for o in opted_out if o in good] if conflicts else opted_out)
         return Appended(accepted, len(rows) - accepted - len(conflicts), conflicts)
 
@@ -113,3 +119,9 @@ class Activity:
         """The time of the newest event."""
         with database.reading(self._engine) as connection:
             return connection.scalar(select(func.max(t.events.c.occurred_at)))
+
+
+def _without(given: Sequence[Said], places: Sequence[int]) -> list[Said]:
+    """Those that do not stand at one of the places."""
+    out = frozenset(places)
+    return [one for place, one in enumerate(given) if place not in out]

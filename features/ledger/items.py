@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Column, Connection, and_, select
 
-from features.domain import Arm, Outcome
+from features.domain import Arm, Event, Outcome
 from features.ledger import tables as t
-from features.ledger.records import LearnableItem, outcome_of
+from features.ledger.records import LearnableItem
 
 #: Ids asked for in one statement; SQLite takes 32,766 parameters, and a plan for 500 is still quick.
 CHUNK = 500
-
+#: What others report under an id of their own.
+Said = TypeVar("Said", Event, Outcome)
 
 #: The columns of a `LearnableItem` before its outcomes, and those of an `Outcome`, in the order of their fields.
 _ITEM = [t.decision_items.c[name] for name in LearnableItem._fields if name not in ("arm", "outcomes")]
@@ -66,19 +67,22 @@ def _tuples(connection: Connection, query: Any) -> Any:
     return connection.execute(query).cursor.fetchall()
 
 
-def contradicting(connection: Connection, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
-    """The places of outcomes, all of whose ids are stored, that say something else than what is stored under their id.
+def contradicting(
+    connection: Connection, ids: Column[str], given: Sequence[Said], stored: Callable[[Any], Said]
+) -> tuple[int, ...]:
+    """The places of those given, whose `ids` are all stored, that say something else than what is stored under theirs.
 
-    The time is not compared: a channel that tells again may well stamp the message anew.
+    `stored` makes of a row what it says. The time is not compared: a channel that tells again may well stamp the
+    message anew.
     """
-    ids = list(dict.fromkeys(o.outcome_id for o in outcomes))
-    said: dict[str, tuple[Any, ...]] = {}
-    for start in range(0, len(ids), CHUNK):
-        query = select(t.outcomes).where(t.outcomes.c.outcome_id.in_(ids[start : start + CHUNK]))
-        said.update({row.outcome_id: _content(outcome_of(row)) for row in connection.execute(query)})
-    return tuple(place for place, o in enumerate(outcomes) if _content(o) != said[o.outcome_id])
-
-
-def _content(outcome: Outcome) -> tuple[Any, ...]:
-    o = outcome
-    return o.decision_id, o.rank, o.customer_id, o.action, o.kind, o.value
+    names = [getattr(one, ids.name) for one in given]
+    asked = list(dict.fromkeys(names))
+    known: dict[str, Said] = {}
+    for start in range(0, len(asked), CHUNK):
+        rows = connection.execute(select(ids.table).where(ids.in_(asked[start : start + CHUNK])))
+        known.update({row._mapping[ids]: stored(row) for row in rows})
+    return tuple(
+        place
+        for place, (name, one) in enumerate(zip(names, given, strict=True))
+        if one != replace(known[name], occurred_at=one.occurred_at)
+    )

@@ -173,6 +173,19 @@ def event_row(event: Event) -> dict[str, Any]:
     }
 
 
+def event_of(row: Any) -> Event:
+    return Event(
+        row.event_id,
+        row.customer_id,
+        row.type,
+        row.occurred_at,
+        row.source,
+        row.channel,
+        row.value,
+        msgspec.json.decode(row.properties),
+    )
+
+
 def outcome_row(outcome: Outcome, recorded_at: int) -> dict[str, Any]:
     return {
         "outcome_id": outcome.outcome_id,

@@ -162,6 +162,20 @@ def test_an_event_id_seen_before_keeps_the_first_event(ledger: Ledger) -> None:
     assert read_arrow(ledger.url, "SELECT value FROM events").column(0).to_pylist() == [5.0]
 
 
+def test_an_event_id_used_again_for_something_else_is_a_conflict_and_has_no_effect(ledger: Ledger) -> None:
+    told = event(1, value=5.0, source="till", channel="web", properties={"a": 1, "b": None})
+    ledger.append_events([told])
+    same = replace(told, occurred_at=NOW + 2 * HOUR, properties={"b": None, "a": 1})  # a new stamp says no more
+    others = [
+        *(replace(told, type="login"), replace(told, customer_id="stranger"), replace(told, value=None)),
+        *(replace(told, source=None), replace(told, channel="app"), replace(told, properties={"a": 2, "b": None})),
+    ]
+    assert ledger.append_events([*others[:3], same, *others[3:]]) == Appended(0, 1, (0, 1, 2, 4, 5, 6))
+    assert ledger.append_events([event(2), event(2, type="login"), same]) == Appended(1, 1, (1,))
+    assert ledger.customer("stranger") is None
+    assert read_arrow(ledger.url, "SELECT type FROM events").column(0).to_pylist() == ["purchase", "purchase"]
+
+
 def test_a_customer_first_seen_in_an_event_becomes_known_since_then(ledger: Ledger) -> None:
     ledger.append_events([event(1, at=NOW), event(2, at=NOW - DAY)])
     assert ledger.customer("c1") == Customer("c1", NOW - DAY)

@@ -132,6 +132,16 @@ def test_running_the_same_import_twice_changes_nothing(shop: Workshop) -> None:
     assert shop.rows("SELECT * FROM events") == before
 
 
+def test_an_event_id_used_again_for_something_else_is_rejected_with_its_row_every_time(shop: Workshop) -> None:
+    shop.write("log.jsonl", [log(1, page="home"), log(1, page="home"), log(1, page="home", what="login")])
+    tallies = [shop.run(EVENTS).tallies["event"] for _ in range(2)]
+    assert tallies == [Tally(3, 1, 1, 1), Tally(3, 0, 2, 1)]
+    assert [(r["line"], r["reason"], r["row"]["what"]) for r in shop.rejects()] == [
+        (3, "event_id: 'e1' is taken by an event that says something else", "login")
+    ]
+    assert shop.rows("SELECT type FROM events") == [{"type": "purchase"}]
+
+
 def test_a_bad_row_is_put_aside_with_its_place_and_reason_and_the_rest_goes_on(shop: Workshop) -> None:
     good, bad, missing = log(1), log(2, euros="lots"), log(3)
     del missing["who"]

@@ -205,6 +205,21 @@ def test_an_event_makes_a_customer_known(ledger: Ledger) -> None:
     assert [r.error.field for r in Intake(ledger).events([nobody], NOW).rejected] == ["customer_id"]
 
 
+def test_an_event_id_used_again_for_another_event_is_rejected_by_name_and_the_same_event_is_a_duplicate(
+    ledger: Ledger,
+) -> None:
+    bought = EventMessage("e1", "purchase", format_time(NOW), customer_id="anna", value=5.0)
+    Intake(ledger).events([bought], NOW)
+    told_later = EventMessage("e1", "purchase", format_time(NOW + MINUTE), customer_id="anna", value=5.0)
+    other = EventMessage("e1", "login", format_time(NOW), customer_id="anna", value=5.0)
+    taken = Intake(ledger).events([bought, told_later, other], NOW)
+    assert (taken.appended.accepted, taken.appended.duplicates) == (0, 2)
+    assert [(r.id, r.error.code, r.error.status, r.error.field) for r in taken.rejected] == [
+        ("e1", "event_id_taken", 409, "event_id")
+    ]
+    assert read_arrow(ledger.url, "SELECT type FROM events").column(0).to_pylist() == ["purchase"]
+
+
 def test_an_event_of_the_future_is_refused_but_not_one_of_a_clock_that_runs_a_little_ahead(ledger: Ledger) -> None:
     times = {"near": NOW + 5 * MINUTE, "far": NOW + 5 * MINUTE + 1, "next year": NOW + 365 * DAY}
     messages = [EventMessage(name, "purchase", format_time(at), customer_id="anna") for name, at in times.items()]

@@ -193,6 +193,8 @@ def test_events_and_displays_are_taken(client: Client) -> None:
     }
     assert client("POST", "/v1/events", event).json()["accepted"] == 1
     assert client("POST", "/v1/events", {"events": [event]}).json()["duplicates"] == 1
+    other = client("POST", "/v1/events", event | {"type": "login"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "event_id_taken")
     assert client("POST", "/v1/shown", {"decision_id": decided["decision_id"]}).status_code == 200
 
 
