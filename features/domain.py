@@ -273,6 +273,8 @@ class Decision:
     defer_until: int | None = None
     #: Where the answer is an incumbent's choice: what Segue would have done.
     apprentice: Apprenticeship | None = None
+    #: What the request named and the catalogue does not know: `unknown_intent`, `unknown_placement`.
+    warnings: tuple[str, ...] = ()
     #: What else it was made from, as `serving.request.Inputs`, so that it can be made again; None when made elsewhere.
     inputs: object = None
 

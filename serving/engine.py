@@ -148,6 +148,7 @@ def conclude(
         attempt=attempt,
         defer_until=held_until,
         apprentice=apprentice,
+        warnings=_warnings(request, strategy),
         inputs=considered.inputs,
     )
 
@@ -170,6 +171,12 @@ def _nothing_left(channels: tuple[str, ...] | None, strategy: Strategy) -> str:
     if channels and not any(channel in strategy.catalogue.channels for channel in channels):
         return "unknown_channel"
     return "no_eligible_action"
+
+
+def _warnings(request: Request, strategy: Strategy) -> tuple[str, ...]:
+    """What the request names and the catalogue does not know: said beside the decision, which is made all the same."""
+    named = (("intent", request.intent), ("placement", request.placement))
+    return tuple([f"unknown_{what}" for what, name in named if name is not None and not strategy.knows(what, name)])
 
 
 def _choose(

@@ -117,7 +117,7 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
 def headline(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[str]:
     """What was chosen and why, before anything is said of other arms."""
     why = _apprentice(record) or _others_too(record, candidates)
-    lines = [_choice(record, record["items"][0]), *why, *_unknown_channels(record, candidates)]
+    lines = [_choice(record, record["items"][0]), *why, *_unknown_channels(record, candidates), *_warnings(record)]
     if record["fallback_reason"]:
         lines.append(f"Something was missing ({record['fallback_reason']}), so this was decided with what was left.")
     return lines
@@ -166,6 +166,15 @@ def _unknown_channels(record: dict[str, Any], candidates: list[dict[str, Any]]) 
     return [
         f"The catalogue had nothing on {', '.join(missing)}, which the request asked for; it had {', '.join(there)}."
     ]
+
+
+def _warnings(record: dict[str, Any]) -> list[str]:
+    """What the request named and the catalogue does not know; a record from before warnings has none."""
+    sentences = {
+        "unknown_intent": "The catalogue has no intent {intent}, which the request named: it weighed nothing.",
+        "unknown_placement": "No action is made for the placement {placement}, which the request named.",
+    }
+    return [sentences[warning].format_map(record) for warning in record.get("warnings", ())]
 
 
 def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:

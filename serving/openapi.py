@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -79,8 +81,9 @@ def _responses(answer: str, errors: tuple[str, ...]) -> dict[str, Any]:
     return {"200": shaped(answer, "Done")} | {code: shaped("Error", "Not done") for code in errors}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(optional: Mapping[str, Any] = MappingProxyType({}), /, **properties: Any) -> dict[str, Any]:
+    """`properties` are always there."""
+    return {"type": "object", "properties": properties | dict(optional), "required": list(properties)}
 
 
 def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +118,7 @@ _ANSWERS: dict[str, Any] = {
         candidates={"type": "array", "items": {"type": "object"}}, summary={"type": "array", "items": _TEXT}
     ),
     "Answer": _object(
+        {"warnings": {"type": "array", "items": {"enum": ["unknown_intent", "unknown_placement"]}}},
         decision_id=_TEXT,
         request_id=_TEXT,
         customer_id=_TEXT,

@@ -194,6 +194,8 @@ def answer(decision: Decision) -> dict[str, Any]:
             "catalogue": decision.versions.catalogue,
         },
         "replayed": False,
+        # Only where there are any: all other answers stay what they were.
+        **({"warnings": list(decision.warnings)} if decision.warnings else {}),
     }
 
 

@@ -5,7 +5,7 @@ Serving holds one and swaps it whole, so that no decision ever mixes two version
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -172,9 +172,27 @@ class Strategy:
     @cached_property
     def _scores_read(self) -> tuple[str, ...]:
         """The scores that some expression asks for."""
-        every = (e for a in self.compiled.expressions.values() for e in (*(x for _, x in a.conditions), a.value) if e)
-        named = {name for e in every for name in e.names}
+        named = {name for expression in self._expressions() for name in expression.names}
         return tuple(score for score in SCORES if f"score.{score}" in named)
+
+    @cached_property
+    def _known(self) -> Mapping[str, frozenset[str] | None]:
+        """The intents and placements that the catalogue names; None where an expression reads them: it may know any."""
+        catalogue, text = self.catalogue, " ".join(expression.source for expression in self._expressions())
+        placements = frozenset(one for action in catalogue.actions.values() for one in action.placements)
+        named = {"intent": frozenset(catalogue.intents), "placement": placements}
+        return {what: None if what in text else names for what, names in named.items()}
+
+    def knows(self, what: str, name: str) -> bool:
+        """Whether an `intent` or a `placement` of this name means anything to the catalogue."""
+        known = self._known[what]
+        return known is None or name in known
+
+    def _expressions(self) -> Iterator[Expression]:
+        for of in self.compiled.expressions.values():
+            yield from (expression for _, expression in of.conditions)
+            if of.value is not None:
+                yield of.value
 
     def encoded(self, features: Mapping[str, float | None]) -> np.ndarray:
         """(k,) a customer with these features as the models see them; nothing where there are none."""

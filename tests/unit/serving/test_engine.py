@@ -123,6 +123,46 @@ def test_a_survivor_shows_each_factor_of_its_priority(strategy: Strategy) -> Non
     assert follow_up.action_value == 105.0
 
 
+PLACED = """
+[[intent]]
+id = "leaving"
+weight = [{ action = "upgrade", percent = 50 }]
+[[action]]
+id = "banner"
+group = "growth"
+value = 1.0
+placements = ["home"]
+treatment = [{channel = "web"}]
+"""
+READING = "applicable = \"context.intent == 'moving' || context.placement == 'attic'\"\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "warnings"),
+    [
+        ({}, ()),
+        ({"intent": "leaving", "placement": "home"}, ()),
+        ({"intent": "leving"}, ("unknown_intent",)),
+        ({"intent": "leaving", "placement": "hoem"}, ("unknown_placement",)),
+        ({"intent": "home", "placement": "leaving"}, ("unknown_intent", "unknown_placement")),
+    ],
+)
+def test_what_a_request_names_and_the_catalogue_does_not_know_is_warned_of(
+    tmp_path: Path, asked: dict[str, str], warnings: tuple[str, ...]
+) -> None:
+    def deciding_by(catalogue: str) -> Strategy:
+        (tmp_path / "all.toml").write_text(catalogue)
+        compiled, faults = compile_catalogue(load_catalogue(tmp_path), ("tenure_days",))
+        assert faults == []
+        return Strategy(compiled, None, PolicySnapshot(), Explorer(EpsilonGreedy(0.1)))
+
+    strategy = deciding_by(CATALOGUE + PLACED)
+    assert ask(strategy, **asked).warnings == warnings
+    assert ask(strategy, Knowledge(None), **asked).warnings == warnings  # whoever it is about
+    # A condition that reads them may know any name.
+    assert ask(deciding_by(CATALOGUE + PLACED + READING), **asked).warnings == ()
+
+
 def test_the_same_arguments_give_the_same_decision(strategy: Strategy) -> None:
     assert msgspec.json.encode(ask(strategy)) == msgspec.json.encode(ask(strategy))
 

@@ -89,6 +89,16 @@ def change(home: Path, decision_id: str, edit: Callable[[dict[str, Any]], None])
     connection.close()
 
 
+def test_a_warned_decision_comes_out_the_same_and_so_does_one_from_before_warnings(deciding: Deciding) -> None:
+    world = deciding()
+    warned, before = ask(world.decider(), world.ledger.customer_ids(2), NOW, "odd", intent="unheard of")
+    assert json.loads(world.ledger.decision(warned).record)["warnings"] == ["unknown_intent"]
+    change(world.settings.home, before, lambda record: record.pop("warnings"))
+    assert [v.kind for v in verdicts(world.settings.home)] == [SAME, SAME]
+    change(world.settings.home, warned, lambda record: record.update(warnings=[]))
+    assert [v.kind for v in verdicts(world.settings.home)] == [DIFFERENT, SAME]
+
+
 def records(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(one.record) for one in ledger.live_records(0, 1_000)]
 

@@ -141,6 +141,20 @@ def test_an_unknown_channel_is_a_result_that_names_it(client: Client) -> None:
     assert known["reason"] is None  # what is known is still decided
 
 
+def test_an_unknown_intent_or_placement_is_decided_all_the_same_and_said(client: Client) -> None:
+    answer = client("POST", "/v1/decide", ask(intent="cancle", placement="nowhere", explain=True)).json()
+    assert (answer["reason"], answer["warnings"]) == (None, ["unknown_intent", "unknown_placement"])
+    told = client("GET", f"/v1/decisions/{answer['decision_id']}").json()
+    assert told["warnings"] == answer["warnings"]
+    assert [line for line in told["summary"] if "which the request named" in line] == [
+        "The catalogue has no intent cancle, which the request named: it weighed nothing.",
+        "No action is made for the placement nowhere, which the request named.",
+    ]
+    assert answer["summary"][:3] == told["summary"][:3]
+    again = client("POST", "/v1/decide", ask(intent="cancle", placement="nowhere", explain=True))
+    assert again.json() == answer
+
+
 def test_a_misspelt_field_is_named(client: Client) -> None:
     answer = client("POST", "/v1/decide", ask() | {"chanels": ["web"]})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "chanels")
