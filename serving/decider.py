@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from features.clock import DAY
-from features.domain import Arm, Decision
+from features.domain import Decision
 from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
 from features.ledger import BeforeDecision, Ledger, StoredAnswer
 from features.online import FeatureRow
@@ -189,7 +189,7 @@ def _request(message: DecideRequest, apprentice: bool) -> Request:
         message.limit,
         message.intent,
         message.context,
-        None if told is None else Arm(told.action, told.channel),
+        None if told is None else told.arm,
     )
 
 

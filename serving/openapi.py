@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from features.domain import DO_NOTHING
 from serving.schema import DecideRequest, EventMessage, EventsRequest, Id, OutcomeMessage, OutcomesRequest, ShownRequest
 
 #: Swagger's viewer is served by BentoML from this machine: the page needs no network.
@@ -33,6 +34,9 @@ def description() -> dict[str, Any]:
     event = {"allOf": [by_type[EventMessage], _either(("customer_id",), ("anonymous_id",))]}
     outcomes = {"anyOf": [outcome, by_type[OutcomesRequest]]}
     events = {"anyOf": [event, by_type[EventsRequest]]}
+    # Whoever would do nothing needs no channel for it.
+    idle = {"properties": {"action": {"const": DO_NOTHING.action}}}
+    incumbent = {"allOf": [components["Incumbent"], {"anyOf": [idle, *_either(("channel",))["anyOf"]]}]}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -47,7 +51,7 @@ def description() -> dict[str, Any]:
             "/v1/events": {"post": _operation("Say what a customer did anywhere", events, "Taken")},
             "/v1/decisions/{decision_id}": {"get": _explain(by_type[Id])},
         },
-        "components": {"schemas": components | _ANSWERS},
+        "components": {"schemas": components | {"Incumbent": incumbent} | _ANSWERS},
     }
 
 

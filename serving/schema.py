@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from features.clock import LATEST, format_time, parse_time
-from features.domain import DO_NOTHING, Decision, OutcomeKind
+from features.domain import DO_NOTHING, Arm, Decision, OutcomeKind
 from features.errors import InvalidInput, Malformed, SegueError
 
 #: Ids and names from outside: 1 to 128 characters, none of them a control character (PostgreSQL takes no NUL).
@@ -31,9 +31,24 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
 
+#: What msgspec says of a field that has to be there, before its name.
+_MISSING = "Object missing required field"
+
+
 class Incumbent(_Message, frozen=True):
     action: Id
-    channel: Id
+    #: Doing nothing needs none.
+    channel: Id | None = None
+
+    def __post_init__(self) -> None:
+        if self.action != DO_NOTHING.action and self.channel is None:
+            raise ValueError(f"{_MISSING} `channel`")
+
+    @property
+    def arm(self) -> Arm:
+        if self.channel is None or self.action == DO_NOTHING.action:
+            return DO_NOTHING
+        return Arm(self.action, self.channel)
 
 
 class DecideRequest(_Message, frozen=True):
@@ -132,8 +147,8 @@ def _explained(text: str, wanted: type) -> tuple[str, str | None]:
         return _unknown_field(text.removeprefix(_UNKNOWN), wanted)
     message, _, path = text.partition(" - at `")
     field = path.rstrip("`").removeprefix("$").lstrip(".") or None
-    if message.startswith("Object missing required field"):
-        return "this field is needed", message.split("`")[1]
+    if message.startswith(_MISSING):
+        return "this field is needed", ".".join(filter(None, (field, message.split("`")[1])))
     if "regex" in message:
         return "must have no control characters, and only the characters such a name may have", field
     return message[0].lower() + message[1:], field

@@ -88,6 +88,14 @@ def test_a_choice_that_a_limit_forbids_is_not_carried_out(deciding: Deciding) ->
     assert found.not_allowed == pytest.approx(len(refused) / len(made))
 
 
+def test_an_incumbent_that_would_do_nothing_is_followed(deciding: Deciding) -> None:
+    world = deciding(deadline_seconds=30.0, apprentice=True)
+    made = ask(world, Incumbent("do_nothing"), count=4)
+    assert {(one["reason"], one["result"], one["items"][0]["action_probability"]) for one in made} == {
+        ("apprentice", "do_nothing", 1.0)
+    }
+
+
 def test_the_switch_is_offered_from_the_threshold_on(deciding: Deciding) -> None:
     world = deciding(deadline_seconds=30.0, apprentice=True)
     assert apprenticed(world.ledger.url) is None

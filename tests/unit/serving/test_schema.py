@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from features.domain import DO_NOTHING
 from features.errors import InvalidInput, Malformed
 from serving.schema import DecideRequest, OutcomeMessage, OutcomesRequest, Reader, error_body, time_of
 
@@ -50,6 +51,10 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 1e20}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "context": {"k": 100000000000000000000}}', "context[...]"),
         (b'{"request_id": "r", "customer_id": "c", "chanels": ["anna-4711"]}', "chanels"),
+        (b'{"request_id": "r", "customer_id": "c", "incumbent": {"channel": "web"}}', "incumbent.action"),
+        (b'{"request_id": "r", "customer_id": "c", "incumbent": {"action": 5, "channel": "web"}}', "incumbent.action"),
+        (b'{"request_id": "r", "customer_id": "c", "incumbent": {"action": "offer"}}', "incumbent.channel"),
+        (b'{"request_id": "r", "customer_id": "c", "incumbent": {"action": "a", "chanel": "web"}}', "incumbent.chanel"),
         (b'{"request_id": "r", "customer_id": "c", "anna-4711": 1}', "unknown"),
         (b'{"request_id": "r", "customer_id": "c", "a`b - at `$.c`": 1}', "unknown"),
         (b'{"request_id": "r", "customer_id": "c", "' + b"x" * 500 + b'": 1}', "unknown"),
@@ -78,6 +83,20 @@ def test_a_batch_names_the_entry_that_is_wrong() -> None:
     with pytest.raises(InvalidInput, match="no such field") as caught:
         READER.read(b'{"outcomes": [{"outcome_id": "o", "decison_id": "d"}]}', OutcomesRequest)
     assert caught.value.field == "outcomes[0].decison_id"
+
+
+def test_a_field_that_is_missing_in_a_batch_is_named_with_its_entry() -> None:
+    with pytest.raises(InvalidInput, match="is needed") as caught:
+        READER.read(b'{"outcomes": [{"outcome_id": "o"}]}', OutcomesRequest)
+    assert caught.value.field == "outcomes[0].kind"
+
+
+@pytest.mark.parametrize("channel", ["", ', "channel": null', ', "channel": "none"'])
+def test_an_incumbent_that_would_do_nothing_needs_no_channel(channel: str) -> None:
+    body = f'{{"request_id": "r", "customer_id": "c", "incumbent": {{"action": "do_nothing"{channel}}}}}'
+    incumbent = READER.read(body.encode(), DecideRequest).incumbent
+    assert incumbent is not None
+    assert incumbent.arm == DO_NOTHING
 
 
 def test_a_misspelt_field_is_told_with_the_fields_there_are() -> None:
