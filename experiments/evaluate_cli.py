@@ -15,7 +15,6 @@ from rich.table import Table
 
 from experiments.ope.estimators import BIASED
 from experiments.ope.evaluation import Evaluation, evaluate, silent_places
-from experiments.ope.existing import check_ledger
 from experiments.ope.feedback import LoggedFeedback
 from experiments.ope.log_file import ColumnNames, feedback_of, read_table
 from experiments.ope.log_ledger import LedgerLog, ledger_log
@@ -25,7 +24,7 @@ from experiments.ope.target import Target
 from experiments.ope.targets import parse_targets
 from features.clock import now
 from features.errors import InvalidInput
-from features.ledger import open_ledger
+from features.ledger import existing_ledger
 from features.settings import Settings, load_settings
 from serving.replay import Archive
 
@@ -139,7 +138,7 @@ def _read(
 ) -> tuple[LoggedFeedback, list[Target], list[str]]:
     """The log, the targets on it, and what of the log is not judged."""
     if question.log == "ledger":
-        check_ledger(settings.ledger, "nothing was decided here; `segue up` or `segue serve` make decisions")
+        existing_ledger(settings.ledger, "nothing was decided here; `segue up` or `segue serve` make decisions").close()
         log, notes = _ledger(settings, question.reward)
         feedback = log.feedback
         targets = parse_targets(question.targets, feedback, rescore=lambda name: log.rescored(name, progress))
@@ -152,7 +151,7 @@ def _read(
 
 
 def _ledger(settings: Settings, reward: str) -> tuple[LedgerLog, list[str]]:
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         slates = Slates(Archive(ledger, settings.bundle_folder))
         return ledger_log(settings.ledger, now(), reward, slates=slates), told(slates.left_out)

@@ -12,7 +12,7 @@ from experiments.inference import CONFIDENCE, EffectEstimate, Verdict, estimate,
 from experiments.metrics import HOLDOUT_METRICS, Mean, columns_of
 from experiments.srm import RatioCheck, check_ratio
 from features.clock import format_time
-from features.ledger import open_ledger
+from features.ledger import existing_ledger
 from features.settings import Settings
 
 
@@ -62,7 +62,7 @@ def review_holdout(
 
     Raises NoData when no customer was decided about.
     """
-    design = holdout_design(settings, window_days)
+    simulated, design = _simulated(settings), holdout_design(settings, window_days)
     units = read_units(settings.ledger, design, columns_of(metrics), now)
     treatment, control = units.groups[design.treatment], units.groups[design.control]
     check = check_ratio(treatment.count, control.count, design.control_share)
@@ -79,12 +79,12 @@ def review_holdout(
         check,
         estimates,
         verdict,
-        _simulated(settings),
+        simulated,
     )
 
 
 def _simulated(settings: Settings) -> bool:
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         return ledger.note(NOTE) is not None
     finally:

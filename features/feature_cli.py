@@ -40,13 +40,13 @@ def commands(app: typer.Typer) -> None:
     def build(home: Home = None, as_of: AsOf = "") -> None:
         """Computes every customer's features at one moment into the offline store."""
         from features import clock, refresh
-        from features.ledger import open_ledger
+        from features.ledger import existing_ledger
         from features.settings import load_settings
 
         settings = load_settings(home)
         moment = clock.now() if not as_of else _moment(as_of)
         store = refresh.open_feature_store(settings)
-        with _bar() as told, closing(open_ledger(settings.ledger)) as ledger:
+        with _bar() as told, closing(existing_ledger(settings.ledger)) as ledger:
             told("reading the ledger", 0, 2)
             positions = ledger.log_ends()
             with refresh.open_known_history(settings.ledger) as history:
@@ -59,12 +59,12 @@ def commands(app: typer.Typer) -> None:
     def materialise(home: Home = None) -> None:
         """Puts the newest snapshot online, where decisions read it."""
         from features import refresh
-        from features.ledger import open_ledger
+        from features.ledger import existing_ledger
         from features.settings import load_settings
 
         settings = load_settings(home)
         store = refresh.open_feature_store(settings)
-        with _bar() as told, closing(open_ledger(settings.ledger)) as ledger:
+        with _bar() as told, closing(existing_ledger(settings.ledger)) as ledger:
             taken = refresh.put_online(store, ledger, lambda done, total: told("features online", done, total))
         _table("Online", ("what", "how many"), [("customers updated", f"{taken:,}")])
 

@@ -163,12 +163,12 @@ def explain(
     from rich.console import Console
 
     from features.errors import NotFound
-    from features.ledger import open_ledger
+    from features.ledger import existing_ledger
     from features.settings import load_settings
     from serving.explain import explanation
     from serving.telling import tell
 
-    ledger = open_ledger(load_settings(home).ledger)
+    ledger = existing_ledger(load_settings(home).ledger)
     try:
         stored = ledger.decision(decision_id)
         if stored.record is None:

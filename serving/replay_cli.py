@@ -27,14 +27,14 @@ def replay(
     from rich.console import Console
     from rich.progress import track
 
-    from features.ledger import open_ledger
+    from features.ledger import existing_ledger
     from features.settings import load_settings
     from serving.replay import Tally, replay
 
     if every == (decision_id is not None):
         raise InvalidInput("say which decision to replay, or --all of them")
     settings = load_settings(home)
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     tally, last = Tally(), None
     try:
         total = ledger.count_live() if every else 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from features import clock
 from features.errors import NotReady
 from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
@@ -20,6 +23,8 @@ from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.refresh import Live, Watcher
 from serving.routes import Door, Rooms
+
+log = logging.getLogger("segue.wiring")
 
 #: Calls of a database elsewhere wait for the network, not for the processor: a few threads are enough for one worker.
 THREADS = 8
@@ -47,7 +52,7 @@ class Parts:
 
 
 def build(settings: Settings, door: Door) -> Parts:
-    """Opens the stores, loads what decides now, opens the door, and starts watching for news."""
+    """Opens the stores, loads and rehearses what decides now, opens the door, and starts watching for news."""
     prepare_home(settings)
     ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
     live = Live(settings, ledger, features_opener(settings))
@@ -58,6 +63,7 @@ def build(settings: Settings, door: Door) -> Parts:
     intake = Intake(ledger, lambda: live.strategy.catalogue)
     threads = threads_of(settings, ledger)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="segue") if threads else None
+    rehearse(decider, pool, threads)
     door.open(Rooms(decider, intake, ledger, metrics, pool, settings.max_body_bytes))
     watcher = Watcher(live, ledger, metrics, journal, settings.poll_seconds)
     watcher.start()
@@ -73,6 +79,24 @@ def threads_of(settings: Settings, ledger: Ledger) -> int:
     if settings.power_safe:
         return GATHERING_THREADS if ledger.embedded else GATHERING_THREADS_ON_SERVER
     return 0 if ledger.embedded else THREADS
+
+
+def rehearse(decider: Decider, pool: ThreadPoolExecutor | None, threads: int) -> None:
+    """On every thread that will decide, each of which has connections of its own. What fails is told, and hinders no
+    start: whoever asks is answered without it."""
+    together = threading.Barrier(max(1, threads))  # or the first thread would rehearse for all
+
+    def one() -> None:
+        together.wait()
+        try:
+            decider.rehearse(clock.now())
+        except Exception:
+            log.exception("the rehearsal of a decision failed")
+
+    if pool is None:
+        one()
+    else:
+        wait([pool.submit(one) for _ in range(threads)])
 
 
 def features_opener(settings: Settings) -> Callable[[], FeatureStore | None]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from features.clock import format_time
 from features.errors import NoData
-from features.ledger import open_ledger, read_arrow
+from features.ledger import existing_ledger, read_arrow
 from features.settings import Settings
 from training.bundle import REFERENCE, champion, read_verified
 from training.drift_page import page
@@ -110,7 +110,7 @@ def served_features(ledger_url: str, names: Sequence[str], limit: int = MAX_DECI
     for fewer than MIN_DECISIONS.
     """
     query = f"SELECT record FROM decisions WHERE origin = 'live' ORDER BY position DESC LIMIT {limit:d}"
-    open_ledger(ledger_url).close()
+    existing_ledger(ledger_url).close()
     decoder = msgspec.json.Decoder(_Record)
     records = (value.as_py() for value in read_arrow(ledger_url, query).column("record"))
     rows = [features for record in records if record and (features := decoder.decode(record).features)]

@@ -14,7 +14,7 @@ from features.clock import DAY
 from features.contract import FeatureContract, build_contract
 from features.encode import Encoder
 from features.errors import NoData
-from features.ledger import open_ledger
+from features.ledger import existing_ledger
 from features.settings import Settings
 from training.against_champion import against_champion, standing
 from training.bundle import Bundle
@@ -169,14 +169,12 @@ def attempt(
 
 
 def _open(settings: Settings) -> History:
-    if not settings.home.is_dir():
-        raise NoData(f"{settings.home} is not there yet: `segue import` fills a home with a history to learn from")
-    open_ledger(settings.ledger).close()
+    existing_ledger(settings.ledger, "`segue import` fills a home with a history to learn from").close()
     return open_history(settings.ledger)
 
 
 def _live_decisions(settings: Settings) -> int:
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         return ledger.count_live()
     finally:

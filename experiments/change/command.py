@@ -15,8 +15,8 @@ from experiments.change.finding import Asked, Finding, simulate_change
 from experiments.change.page import HEADS, write_finding
 from experiments.steps import Steps
 from features.clock import now
-from features.errors import InvalidInput, NoData
-from features.ledger import open_ledger
+from features.errors import InvalidInput
+from features.ledger import existing_ledger
 from features.settings import Settings
 
 
@@ -30,9 +30,7 @@ def simulate_replay(
     if len(policies) > 1:
         raise InvalidInput("--replay tries one policy at a time", field="policy")
     asked = Asked(catalogue or settings.catalogue_folder, bundle, policies[0] if policies else None)
-    if settings.ledger_url == "" and not (settings.home / "ledger.db").exists():
-        raise NoData(f"{settings.home} has no ledger; `segue up` makes one")
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         total, began = max(1, ledger.count_live()), time.monotonic()
         with Steps(console) as steps, steps.step("Deciding again") as tell:

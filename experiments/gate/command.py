@@ -17,8 +17,7 @@ from experiments.gate.page import in_words, row, write_finding
 from experiments.gate.promotion import Finding, find, install
 from experiments.ope.log_ledger import MOST_DECISIONS
 from features.clock import now
-from features.home import prepare_home
-from features.ledger import Ledger, open_ledger
+from features.ledger import Ledger, existing_ledger
 from features.settings import Settings, load_settings
 from serving.contender import challenger, go_back
 from serving.ramp.apprenticeship import apprenticed
@@ -51,8 +50,7 @@ def promote(home: Path | None, asked: Asked) -> None:
     """
     console, settings = Console(), load_settings(home)
     tracker = MlflowTracker(settings)
-    prepare_home(settings)
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         candidate = challenger(settings, ledger, asked.bundle, asked.policy, asked.catalogue)
         with _bar(console) as step:
@@ -100,7 +98,7 @@ def back(home: Path | None) -> None:
     """The whole strategy before this one decides again, and a ramp under way ends. Raises NotFound where there was
     none."""
     settings, console = load_settings(home), Console()
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         left = read_pointer(settings.bundle_folder)
         found = go_back(settings, ledger, MlflowTracker(settings))

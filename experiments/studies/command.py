@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from experiments.ope.existing import check_ledger
 from experiments.studies.answer import Answer, answer, in_words
 from experiments.studies.page import (
     BALANCE_HEADINGS,
@@ -24,6 +23,7 @@ from experiments.studies.page import (
 from experiments.studies.study import load_study
 from experiments.studies.units import read_units
 from features.clock import now
+from features.ledger import existing_ledger
 from features.settings import load_settings
 
 
@@ -33,7 +33,7 @@ def print_study(name: str, home: Path | None, seed: int) -> None:
     Raises NotFound or InvalidInput for a study at fault, NoData when the home has nothing to study.
     """
     study, settings, console = load_study(name), load_settings(home), Console()
-    check_ledger(settings.ledger, f"nothing to study; run `segue import {study.name} SOURCE` first")
+    existing_ledger(settings.ledger, f"nothing to study; run `segue import {study.name} SOURCE` first").close()
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("reading the ledger", total=1.0)
         units = read_units(settings.ledger, study, now())

@@ -15,7 +15,7 @@ from features.ledger.records import (
     StoredDecision,
     Suppression,
 )
-from features.ledger.store import Ledger, open_ledger
+from features.ledger.store import Ledger, existing_ledger, open_ledger
 
 __all__ = [
     "Appended",
@@ -32,6 +32,7 @@ __all__ = [
     "StoredDecision",
     "Suppression",
     "ToAppend",
+    "existing_ledger",
     "open_ledger",
     "read_arrow",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import make_url
@@ -34,6 +35,9 @@ def told_plainly(opener: Callable[Concatenate[str, P], T]) -> Callable[Concatena
         except DBAPIError as error:
             said = str(error.orig).strip().splitlines()
             reason = said[0] if said else type(error.orig).__name__
+            file = make_url(url).database if shown.startswith("sqlite") else None
+            if file and not Path(file).parent.is_dir():
+                reason = "its folder is not there; `segue up` or `segue import` makes it, or name another with --home"
             raise NotReady(f"the ledger {shown} cannot be opened: {reason}", code="ledger_unavailable") from error
 
     return opening

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Engine, func, select
 
+from features.errors import NoData
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.activity import Activity
@@ -59,6 +62,9 @@ class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past, Leases):
             return connection.scalar(select(func.count()).select_from(t.metadata.tables[table])) or 0
 
 
+_FILE = "sqlite:///"
+
+
 @told_plainly
 def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Ledger:
     """Opens the ledger at `url` and makes or updates its tables, see `schema`. For the options see `engine.create`."""
@@ -69,3 +75,13 @@ def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False)
         engine.dispose()
         raise
     return Ledger(engine, url, gather=power_safe)
+
+
+def existing_ledger(url: str, first: str = "`segue up` or `segue import` makes one") -> Ledger:
+    """Opens the ledger of a home where there is one already: who asks what happened makes none.
+
+    Raises NoData where there is none, saying what to do `first`, and what `open_ledger` raises.
+    """
+    if url.startswith(_FILE) and not Path(url.removeprefix(_FILE)).is_file():
+        raise NoData(f"no ledger at {url.removeprefix(_FILE)}: {first}, or name another home with --home")
+    return open_ledger(url)

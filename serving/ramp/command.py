@@ -34,14 +34,14 @@ def start(
 ) -> None:
     """Put a challenger in the shadow; `segue work` then takes it further, or back."""
     from features.clock import now
-    from features.ledger import open_ledger
+    from features.ledger import existing_ledger
     from features.settings import load_settings
     from serving.contender import challenger
     from serving.ramp.control import start as begin
     from serving.ramp.control import warning
 
     settings = load_settings(home)
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         contender = challenger(settings, ledger, bundle_id, policy, catalogue)
         ramp = begin(settings, ledger, contender, now(), first_share)

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from features.catalogue import load_catalogue
 from features.clock import HOUR, format_time, now
-from features.errors import NoData
-from features.ledger import Ledger, open_ledger
+from features.ledger import Ledger, existing_ledger
 from features.settings import Settings, load_settings
 from serving.contender import reigning
 from serving.ramp.apprenticeship import apprenticed
@@ -28,9 +27,7 @@ def print_status(home: Path | None) -> None:
     """How the ramp stands, or that there is none; and what to do next. Raises NoData where nothing was ever decided."""
     settings, console = load_settings(home), Console()
     ramp = read_ramp(settings.home)
-    if settings.ledger_url == "" and not (settings.home / "ledger.db").exists():
-        raise NoData(f"{settings.home} has no ledger; `segue up` makes one, or name another home with --home")
-    ledger = open_ledger(settings.ledger)
+    ledger = existing_ledger(settings.ledger)
     try:
         learned = apprenticed(ledger.url)
         if learned is not None:

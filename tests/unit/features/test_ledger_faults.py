@@ -28,7 +28,7 @@ def test_an_address_that_is_none_of_ours_is_refused_with_what_to_write(url: str,
 def test_a_database_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> None:
     for url, said in (
         ("postgresql://me:secret@127.0.0.1:1/x", "me:\\*\\*\\*@127.0.0.1:1/x cannot be opened"),
-        (f"sqlite:///{tmp_path}/no/folder/x.db", "unable to open database file"),
+        (f"sqlite:///{tmp_path}/no/folder/x.db", "its folder is not there"),
     ):
         with pytest.raises(NotReady, match=said) as caught:
             open_ledger(url)
