@@ -5,7 +5,7 @@ request, so that their number is bounded.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -88,6 +88,13 @@ class Metrics:
             multiprocess_mode="max",
             registry=own,
         )
+        self._stale = Gauge(
+            "segue_stale",
+            "1 while the newest could not be taken in, and the last good one decides",
+            ("part",),
+            multiprocess_mode="max",
+            registry=own,
+        )
 
     def decided(self, decision: Decision, seconds: float, feature_time: int | None) -> None:
         """One decision, how long it took, and the time of the features it used."""
@@ -137,6 +144,10 @@ class Metrics:
 
     def store_given_up(self, given_up: bool) -> None:
         self._open.set(float(given_up))
+
+    def stale(self, parts: Mapping[str, bool]) -> None:
+        for part, stale in parts.items():
+            self._stale.labels(part).set(float(stale))
 
     def text(self) -> bytes:
         """The page Prometheus reads: our figures, and what this process takes of the machine."""

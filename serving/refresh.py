@@ -27,6 +27,8 @@ from training.pointer import read_pointer
 log = logging.getLogger("segue.refresh")
 
 
+#: What is watched for news.
+PARTS = ("features", "bundle", "catalogue", "ramp")
 #: The note with the version of the catalogue that decides.
 DECIDING = "deciding-catalogue"
 
@@ -48,6 +50,8 @@ class Live:
         self._ledger = ledger
         self._open_features = open_features
         self._seen: dict[str, object] = {}
+        #: What could not be taken in, of `PARTS`: the last good version decides.
+        self.stale: set[str] = set()
         self._compiled = EMPTY_STRATEGY.compiled
         self._bundle: Bundle | None = None
         #: Whoever would like to decide, while it is tried; None costs a decision nothing.
@@ -87,10 +91,12 @@ class Live:
             load()
         except (SegueError, OSError) as error:
             log.error("%s not taken in, the last good one stays: %s", name, error)
+            self.stale.add(name)
             return name == "catalogue" and self._take_kept()
         except Exception:
             self._seen.pop(name)  # not its own fault (a database that is away): to be tried again
             raise
+        self.stale.discard(name)
         return True
 
     def _load_features(self) -> None:
@@ -167,15 +173,20 @@ class Watcher:
     def _run(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self._journal.flush()
-                self._live.refresh()
-                self._shadow()
-                features = self._live.features
-                self._metrics.store_given_up(features is not None and not features.probe())
-                self._ledger.tidy()
+                self.round()
             except Exception:
                 # The service goes on deciding with what it has; the next round tries again.
                 log.exception("refresh failed")
+
+    def round(self) -> None:
+        """One look at everything."""
+        self._journal.flush()
+        self._live.refresh()
+        self._metrics.stale({part: part in self._live.stale for part in PARTS})
+        self._shadow()
+        features = self._live.features
+        self._metrics.store_given_up(features is not None and not features.probe())
+        self._ledger.tidy()
 
     def _shadow(self) -> None:
         """The challenger's choice beside the champion's, for some of the decisions made since the last round."""

@@ -11,7 +11,7 @@ from features.ledger import LearnableItem
 from features.rewards import UNIT
 
 _STATES = {
-    "open": "is open: nothing that counts was heard yet",
+    "open": "is open: nothing has counted yet",
     "provisional": "is provisional: more may still be heard",
     "final": "is final",
     "imported": "is not kept for decisions made elsewhere",
@@ -37,10 +37,11 @@ def reward_sentence(item: LearnableItem) -> str:
     if item.arm == DO_NOTHING:
         return "Doing nothing earns nothing, and nothing is learned from it."
     learned = "nothing yet" if item.success_units is None else "a success" if item.success_units else "no success"
+    again = "" if item.due_at is None else f" It is looked at again when more is heard, and on {_time(item.due_at)}."
     heard = ", ".join(dict.fromkeys(o.kind for o in item.outcomes)) or "nothing"
     return (
         f"The reward of {item.arm.action} by {item.arm.channel} {_STATES[item.reward_state]}. Heard: {heard}; "
-        f"worth {item.reward_units / UNIT:.2f}; the policy has learned {learned} from it."
+        f"worth {item.reward_units / UNIT:.2f}; the policy has learned {learned} from it.{again}"
     )
 
 

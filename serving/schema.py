@@ -6,7 +6,7 @@ Types, lengths and ranges are checked by msgspec while it parses; times and refe
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 
@@ -151,6 +151,8 @@ def _explained(text: str, wanted: type) -> tuple[str, str | None]:
         return "this field is needed", ".".join(filter(None, (field, message.split("`")[1])))
     if "regex" in message:
         return "must have no control characters, and only the characters such a name may have", field
+    if message.startswith("Invalid enum value"):  # the wire has one enumeration
+        return f"must be one of {', '.join(OutcomeKind)}", field
     return message[0].lower() + message[1:], field
 
 
@@ -160,10 +162,23 @@ def _unknown_field(text: str, wanted: type) -> tuple[str, str]:
     given = key if found else text.removesuffix("`")
     name = given if _NAME.fullmatch(given) else "unknown"
     place = path.removesuffix("`").removeprefix("$").lstrip(".") if found else ""
-    if place:
-        return "there is no such field", f"{place}.{name}"
-    known = ", ".join(field.name for field in msgspec.structs.fields(wanted))
-    return f"there is no such field; there are {known}", name
+    known = ", ".join(field.name for field in msgspec.structs.fields(_message_at(place, wanted)))
+    return f"there is no such field; there are {known}", f"{place}.{name}" if place else name
+
+
+def _message_at(place: str, wanted: type) -> type:
+    """The struct at a place within another, as `events[0]` within EventsRequest."""
+    for name in re.findall(r"[a-z_]+", place):
+        kinds = {field.name: field.type for field in msgspec.structs.fields(wanted)}
+        wanted = _struct_in(kinds[name]) or wanted
+    return wanted
+
+
+def _struct_in(kind: Any) -> type | None:
+    """The struct that a field's type is made of: of itself, of a tuple's elements, of what else it may be."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return next(filter(None, map(_struct_in, get_args(kind))), None)
 
 
 def time_of(text: str, field: str) -> int:

@@ -20,6 +20,7 @@ from serving.rewarding import reward_sentence
 RUNNERS_UP = 5
 #: Different values, or names, listed in one cell.
 _LISTED = 3
+_HELD_BACK = "What held back the others"
 _KINDS = {
     "channels": "on a channel that was not asked for",
     "placements": "not made for this placement",
@@ -90,7 +91,10 @@ def tell(
             _runners_up(possible, screen)
     removed = [c for c in candidates if c["stage"] is not None]
     if removed:
-        screen.print(_each(removed) if everything else _grouped(held_back(removed)))
+        if everything:
+            screen.print(_each(removed))
+        else:
+            _groups(held_back(removed), screen)
 
 
 def arm_name(arm: Candidate) -> str:
@@ -123,23 +127,27 @@ def _possible(candidates: Sequence[Candidate], everything: bool) -> Table:
     return table
 
 
-def _grouped(groups: Sequence[HeldBack]) -> Table:
-    table = _table("What held back the others", ("why", "arms", "rule", "seen", "needed", "for example"), numbers=(1,))
+def _groups(groups: Sequence[HeldBack], screen: Console) -> None:
+    """A line each, and no table: what was seen and needed is longer than a column."""
+    screen.print(_HELD_BACK, style="italic")
     for group in groups:
-        cells = (_some(group.seen), _some(group.needed), _some(group.arms, 1))
-        _row(table, group.why, str(len(group.arms)), group.rule, *cells)
-    return table
+        arms = f"{len(group.arms)} arms, as {group.arms[0]}" if len(group.arms) > 1 else group.arms[0]
+        words = f"- {group.why} ({group.rule}): {arms}. Seen: {_some(group.seen)}. Needed: {_some(group.needed)}."
+        screen.print(words, highlight=False, markup=False)
 
 
 def _each(candidates: Sequence[Candidate]) -> Table:
-    table = _table("What held back the others", ("arm", "stage", "rule", "seen", "needed"), numbers=())
+    table = _table(_HELD_BACK, ("arm", "stage", "rule", "seen", "needed"), numbers=())
     for c in candidates:
         _row(table, arm_name(c), str(c["stage"]), c["rule"], str(c["seen"]), str(c["limit"]))
     return table
 
 
 def _table(title: str, heads: Sequence[str], numbers: Sequence[int]) -> Table:
-    columns = [Column(head, justify="right" if n in numbers else "left") for n, head in enumerate(heads)]
+    # Folded: a long name that is cut off cannot be looked up.
+    columns = [
+        Column(head, justify="right" if n in numbers else "left", overflow="fold") for n, head in enumerate(heads)
+    ]
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
@@ -151,5 +159,5 @@ def _distinct(arms: Sequence[Candidate], key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(one[key]) for one in arms))
 
 
-def _some(values: Sequence[str], most: int = _LISTED) -> str:
-    return "; ".join(values[:most]) + (" …" if len(values) > most else "")
+def _some(values: Sequence[str]) -> str:
+    return "; ".join(values[:_LISTED]) + (" …" if len(values) > _LISTED else "")

@@ -158,7 +158,7 @@ def named_explorer(name: str) -> Explorer:
             given[_LIMITS[kind]] = float(text)
         return Explorer(_named_policy(first), **given)  # type: ignore[arg-type]
     except (KeyError, ValueError) as error:
-        raise InvalidInput(f"no policy of this version is named {name!r}", field="policy") from error
+        raise InvalidInput(f"no policy of this version is named {name!r}; {_NAMES}", field="policy") from error
 
 
 def _named_policy(name: str) -> Policy:
@@ -169,5 +169,9 @@ def _named_policy(name: str) -> Policy:
     return plain_ones[name]
 
 
+_NAMES = (
+    "there are thompson, uniform, epsilon-greedy-0.1, squarecb-1000 and softmax-0.5, each with a number of yours, and "
+    "with limits behind commas: floor-0.0005, share-0.5, ramp-100-0.1"
+)
 #: What a limit in a name is called as a setting.
 _LIMITS = {"share": "exploration_share", "ramp": "new_arm_share", "floor": "probability_floor"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from features.errors import InvalidInput
 from features.home import prepare_home
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings, load_settings
-from serving.refresh import Live
+from serving.journal import Journal
+from serving.metrics import Metrics
+from serving.refresh import Live, Watcher
 from serving.worker import Worker
 
 
@@ -26,6 +29,11 @@ def settings(tmp_path: Path) -> Settings:
 def spoil(settings: Settings) -> None:
     with (settings.catalogue_folder / "actions.toml").open("a") as file:
         file.write("\n[[action\n")
+
+
+def repair(settings: Settings) -> None:
+    file = settings.catalogue_folder / "actions.toml"
+    file.write_text(file.read_text().removesuffix("\n[[action\n"))
 
 
 def started(settings: Settings, ledger: Ledger) -> Live:
@@ -46,6 +54,20 @@ def test_the_last_good_one_decides_on_also_after_a_restart(
     assert running.strategy.catalogue == good
     assert "actions.toml" in caplog.text
     assert started(settings, ledger).strategy.catalogue == good
+    assert running.stale == {"catalogue"}
+    repair(settings)
+    running.refresh()
+    assert running.stale == set()
+    ledger.close()
+
+
+def test_who_reads_the_metrics_sees_that_the_newest_catalogue_is_not_the_one_that_decides(settings: Settings) -> None:
+    ledger, metrics = open_ledger(settings.ledger), Metrics()
+    watcher = Watcher(started(settings, ledger), ledger, metrics, Journal(io.BytesIO()), every_seconds=3_600.0)
+    for change, stale in ((lambda: None, 0.0), (lambda: spoil(settings), 1.0), (lambda: repair(settings), 0.0)):
+        change()
+        watcher.round()
+        assert f'segue_stale{{part="catalogue"}} {stale}' in metrics.text().decode()
     ledger.close()
 
 

@@ -74,6 +74,9 @@ def test_an_outcome_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         READER.read(body, OutcomeMessage)
     assert caught.value.field == "kind"
+    assert caught.value.message.startswith("must be one of ")
+    assert ", accepted, " in caught.value.message
+    assert "loved" not in caught.value.message
 
 
 def test_a_batch_names_the_entry_that_is_wrong() -> None:
@@ -83,6 +86,9 @@ def test_a_batch_names_the_entry_that_is_wrong() -> None:
     with pytest.raises(InvalidInput, match="no such field") as caught:
         READER.read(b'{"outcomes": [{"outcome_id": "o", "decison_id": "d"}]}', OutcomesRequest)
     assert caught.value.field == "outcomes[0].decison_id"
+    assert "there are outcome_id, kind," in caught.value.message
+    with pytest.raises(InvalidInput, match="there are action, channel") as caught:
+        READER.read(b'{"request_id": "r", "customer_id": "c", "incumbent": {"a": 1}}', DecideRequest)
 
 
 def test_a_field_that_is_missing_in_a_batch_is_named_with_its_entry() -> None:

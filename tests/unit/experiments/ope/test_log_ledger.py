@@ -116,7 +116,7 @@ def test_the_logging_policy_scored_again_is_what_was_logged(url: str) -> None:
 
 def test_a_policy_that_is_none_or_needs_more_than_the_record_is_refused(url: str) -> None:
     log = ledger_log(url, NOW)
-    with pytest.raises(InvalidInput, match="no policy of this version is named 'guesswork'"):
+    with pytest.raises(InvalidInput, match="no policy of this version is named 'guesswork'; there are thompson, "):
         log.rescored("guesswork")
     with pytest.raises(InvalidInput, match="leave the ramp out"):
         log.rescored("thompson,ramp-100-0.05")
