@@ -25,7 +25,7 @@ class Line:
 
     def cells(self) -> tuple[str, str, str, str]:
         gap = self.new - self.then
-        change = f"{100 * gap:+.1f} points" if self.share else f"{gap:+,.{self.digits}f}"
+        change = f"{100 * gap:+z.1f} points" if self.share else f"{gap:+z,.{self.digits}f}"
         return self.name, self._written(self.then), self._written(self.new), change if gap else "the same"
 
     def _written(self, value: float) -> str:
@@ -139,10 +139,11 @@ def _money(found: Finding) -> str:
 
 def caveats(found: Finding) -> list[str]:
     """What a reader must know before believing the numbers."""
+    days = max(1, round((found.until - found.since) / DAY))
     told = [
         f"{found.then.decisions:,} decisions of {len(found.then.customers):,} customers, "
         f"{format_time(found.since)[:10]} to {format_time(found.until)[:10]} "
-        f"({max(1, round((found.until - found.since) / DAY)):,} days).",
+        f"({days:,} {'day' if days == 1 else 'days'}).",
         "Contacts, their answers and opt-outs are those of the simulated history. Whether a contact that nobody made "
         "succeeds is drawn by the model; what else comes of it is copied from recorded contacts by the same arm or on "
         "the same channel.",

@@ -50,7 +50,7 @@ def _refuse_strangers(worlds: tuple[str, ...]) -> None:
 def _print(console: Console, rows: list[Score], totals: list[Summary]) -> None:
     for world in dict.fromkeys(row.world for row in rows):
         mine = [row for row in rows if row.world == world]
-        console.print(_table(f"{world}: {SAYS[world]} ({mine[0].seeds} seeds)", HEADS, [cells(r) for r in mine]))
+        console.print(_table(f"{world}: {SAYS[world]} (seeds: {mine[0].seeds})", HEADS, [cells(r) for r in mine]))
     console.print(_table("All worlds", SUMMARY_HEADS, [summary_cells(total) for total in totals]))
     console.print(f"[dim]{LEGEND}")
 
