@@ -54,20 +54,23 @@ def normal(z: Floats) -> tuple[Floats, Floats]:
     >>> [float(found.round(9)[0]) for found in normal(np.array([1.0]))]
     [0.841344746, 0.241970725]
     """
-    table = _cubics()
-    z = np.minimum(np.maximum(z, -float(_END)), float(_END))
-    nearest = np.rint(z * _POINTS)
-    rest = z - nearest / _POINTS
-    place = (nearest + _END * _POINTS).astype(np.intp)
-    first, second, third = table[1].take(place), table[2].take(place), table[3].take(place)
-    below = third * rest
-    below += second
+    level, first_row, second_row, third_row = _cubics()
+    rest = np.minimum(np.maximum(z, -float(_END)), float(_END))
+    rest *= _POINTS
+    nearest = np.rint(rest)
+    rest -= nearest
+    rest *= 1.0 / _POINTS  # a power of two: exact, and half the time of a division
+    nearest += _END * _POINTS
+    place = nearest.astype(np.intp)
+    first, second, third = first_row.take(place), second_row.take(place), third_row.take(place)
+    third *= rest
+    below = third + second
     below *= rest
     below += first
     below *= rest
-    below += table[0].take(place)
+    below += level.take(place)
     # The density is the slope of that very cubic.
-    density = third * rest
+    density = third
     density *= 1.5
     density += second
     density *= rest

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class BatchSeconds:
 
 
 def batch_seconds(home: Path) -> BatchSeconds:
-    """Rounds of the three in turn, on a copy of the home.
+    """Rounds of the three in turn, each on the ledger as it was: contacts of earlier rounds would have to be read too.
 
     Reading customers, contacts and features, deciding, committing and writing the file all count; opening the stores
     and loading the models, which is done once, does not. The bare prediction has its matrix ready and one thread.
@@ -50,28 +51,45 @@ def batch_seconds(home: Path) -> BatchSeconds:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         copy = folder / "home"
-        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("mlruns", "*.log"))
+        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("mlruns", "*.log", "ledger.db*"))
         settings = load_settings(copy, environment={})
-        ledger = open_ledger(settings.ledger, tidy_aside=True)
-        batch, live = _batch(settings, ledger)
-        cheap = Batch(
-            settings, ledger, _by_squarecb(settings, live), live.features, [holdout_layer(settings.holdout_share)]
-        )
-        calm_garbage()  # as the command does
-        customers = ledger.customer_ids()
-        booster, matrix = bare(batch, live, customers)
+        with _as_it_was(home, settings) as ledger:
+            live = _live(settings, ledger)
+            customers = ledger.customer_ids()
+            booster, matrix = bare(_batch(settings, ledger, live, live.strategy), live, customers)
         times: list[tuple[float, ...]] = []
         for number in range(ROUNDS + 1):
-            recorded = _timed(batch, ledger, folder, BatchRequest(f"bench-{os.getpid()}-{number}"))
-            squarecb = _timed(cheap, ledger, folder, BatchRequest(f"squarecb-{os.getpid()}-{number}"))
-            dry = _timed(batch, ledger, folder, BatchRequest(f"dry-{number}", record=False))
+            with _as_it_was(home, settings) as ledger:
+                live = _live(settings, ledger)
+                batch = _batch(settings, ledger, live, live.strategy)
+                calm_garbage()  # as the command does
+                dry = _timed(batch, ledger, folder, BatchRequest(f"dry-{number}", record=False))
+                recorded = _timed(batch, ledger, folder, BatchRequest(f"bench-{number}"))
+            with _as_it_was(home, settings) as ledger:
+                live = _live(settings, ledger)
+                cheap = _batch(settings, ledger, live, _by_squarecb(settings, live))
+                calm_garbage()
+                squarecb = _timed(cheap, ledger, folder, BatchRequest(f"squarecb-{number}"))
             start = time.perf_counter()
             booster.predict(matrix, raw_score=True, num_threads=1)
             times.append((recorded, squarecb, dry, time.perf_counter() - start))
-        end_calm()
-        ledger.close()
+            end_calm()
     columns = np.array(times[1:]).T  # the first round warms
     return BatchSeconds(*columns, customers=len(customers), rows=len(matrix))
+
+
+@contextmanager
+def _as_it_was(home: Path, settings: Settings) -> Iterator[Ledger]:
+    """The ledger of `home`, copied to where the settings have theirs."""
+    for old in settings.home.glob("ledger.db*"):
+        old.unlink()
+    for file in home.glob("ledger.db*"):
+        shutil.copy(file, settings.home / file.name)
+    ledger = open_ledger(settings.ledger, tidy_aside=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def _by_squarecb(settings: Settings, live: Live) -> Strategy:
@@ -79,10 +97,14 @@ def _by_squarecb(settings: Settings, live: Live) -> Strategy:
     return replace(live.strategy, policy=explorer).warm()
 
 
-def _batch(settings: Settings, ledger: Ledger) -> tuple[Batch, Live]:
+def _live(settings: Settings, ledger: Ledger) -> Live:
     live = Live(settings, ledger, features_opener(settings))
     live.refresh()
-    return Batch(settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)]), live
+    return live
+
+
+def _batch(settings: Settings, ledger: Ledger, live: Live, strategy: Strategy) -> Batch:
+    return Batch(settings, ledger, strategy, live.features, [holdout_layer(settings.holdout_share)])
 
 
 def _timed(batch: Batch, ledger: Ledger, folder: Path, request: BatchRequest) -> float:
