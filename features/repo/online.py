@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from feast import FeatureView
@@ -64,24 +63,28 @@ class SqliteOnline:
         for place, (view, field) in enumerate(fields_of(views)):
             self._places[names.index(view)][field] = place
         self._count = sum(map(len, self._places))
-        self._select = " UNION ALL ".join(
-            f'SELECT {number}, feature_name, value FROM "{config.project}_{view.name}" WHERE entity_key = ?'
-            for number, view in enumerate(self._views)
+        tables = [f'"{config.project}_{view.name}"' for view in self._views]
+        # A row for each value costs 1.2 us, most of it for the objects Python makes of it; in one piece 0.6.
+        told = "group_concat(feature_name), group_concat(hex(value))"
+        self._one = " UNION ALL ".join(
+            f"SELECT {number}, {told} FROM {table} WHERE entity_key = ?" for number, table in enumerate(tables)
         )
+        self._many = [f"SELECT entity_key, {told} FROM {table} WHERE entity_key IN (%s) GROUP BY 1" for table in tables]
+        #: (view, names as found) -> the places in a read of what is found.
+        self._known: dict[tuple[int, str], list[int | None]] = {}
 
     def read(self, customer_id: str) -> list[bytes | None]:
         """The values of one customer. Raises one of `errors`.
 
         All views in one statement: Feast's own read makes one for each and parses times nobody asked for, 0.31 ms
-        against 0.09 for five views of 62 values.
+        against 0.08 for five views of 62 values.
         """
-        key, places = _key_bytes(self._config, customer_id), self._places
+        key = _key_bytes(self._config, customer_id)
         found: list[bytes | None] = [None] * self._count
         connection = self._store()._get_conn(self._config)
-        for view, name, value in connection.execute(self._select, [key] * len(places)).fetchall():
-            place = places[view].get(name)
-            if place is not None:
-                found[place] = value
+        for view, names, values in connection.execute(self._one, [key] * len(self._views)).fetchall():
+            if names is not None:
+                self._put(found, view, names, values)
         return found
 
     def read_many(self, customer_ids: Sequence[str]) -> list[list[bytes | None]]:
@@ -90,12 +93,19 @@ class SqliteOnline:
         found: dict[bytes, list[bytes | None]] = {key: [None] * self._count for key in keys}
         connection = self._store()._get_conn(self._config)
         marks = ",".join("?" * len(keys))
-        for view, places in zip(self._views, self._places, strict=True):
-            table = f'"{self._config.project}_{view.name}"'
-            # In the order of the table's own key, so that the values of a customer follow each other.
-            query = f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN ({marks}) ORDER BY 1, 2"
-            _spread(connection.execute(query, keys).fetchall(), places, found)
+        for view, query in enumerate(self._many):
+            for key, names, values in connection.execute(query % marks, keys).fetchall():
+                self._put(found[key], view, names, values)
         return [found[key] for key in keys]
+
+    def _put(self, found: list[bytes | None], view: int, names: str, values: str) -> None:
+        """Puts the values of a view where they belong. Names and values come in the same order, whichever it is."""
+        places = self._known.get((view, names))
+        if places is None:
+            places = self._known[view, names] = [self._places[view].get(name) for name in names.split(",")]
+        for place, value in zip(places, map(bytes.fromhex, values.split(",")), strict=True):
+            if place is not None:  # a field there is no more
+                found[place] = value
 
     def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
         """Writes the rows that are not older than what is there, in one transaction; gives their number."""
@@ -205,27 +215,6 @@ class RedisOnline:
 
     def _keys(self, config: RepoConfig, customer_ids: Sequence[str]) -> list[bytes]:
         return self._reader._generate_redis_keys_for_entities(config, [entity_key(c) for c in customer_ids])
-
-
-def _spread(
-    rows: Sequence[tuple[bytes, str, bytes]], places: Mapping[str, int], found: Mapping[bytes, list[bytes | None]]
-) -> None:
-    """Puts (key, name, value) rows, in order of key and name, where they belong in `found`."""
-    fields = tuple(sorted(places))
-    keys, names, values = zip(*rows, strict=True) if rows else ((), (), ())
-    # Most customers have every field. Theirs are put in order in one piece, a third of the time.
-    ordered = itemgetter(*sorted(range(len(fields)), key=lambda number: places[fields[number]]))
-    first, start = min(places.values()), 0
-    while start < len(rows):
-        key, end = keys[start], start + len(fields)
-        if len(fields) > 1 and names[start:end] == fields and keys[end - 1] == key:
-            found[key][first : first + len(fields)] = ordered(values[start:end])
-            start = end
-            continue
-        place = places.get(names[start])
-        if place is not None:
-            found[key][place] = values[start]
-        start += 1
 
 
 def _wait(connection: sqlite3.Connection, seconds: float) -> None:
