@@ -151,9 +151,9 @@ class Batch:
             for message, row, scores in zip(messages, encoded, strategy.scores(encoded), strict=True)
         ]
         made = []
-        for message, one, scores in zip(messages, considered, weigh(considered, strategy), strict=True):
+        for message, one, weighed in zip(messages, considered, weigh(considered, strategy), strict=True):
             key = decision_id(salt, message.request_id)
-            decision = conclude(one, scores, strategy, decision_id=key, attempt=attempt)
+            decision = conclude(one, weighed, strategy, decision_id=key, attempt=attempt)
             made.append((message, decision, one.knowledge.contact_version))
         return made
 

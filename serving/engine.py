@@ -17,7 +17,7 @@ from features.domain import DO_NOTHING, Apprenticeship, Candidates, Decision, It
 from features.rewards import reward_rule
 from serving.apprentice import follow
 from serving.assignment import Layer
-from serving.exploration import Draw, Survivors, draw_slate
+from serving.exploration import Draw, Survivors, draw_slate, first_shares
 from serving.expressions import Scope
 from serving.funnel import Funnel, defer_until, funnel
 from serving.request import Inputs, Knowledge, Request
@@ -49,8 +49,8 @@ def decide(
 ) -> Decision:
     """The decision on this request. The same arguments give the same decision, to the last bit."""
     considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt)
-    (scores,) = weigh([considered], strategy)
-    return conclude(considered, scores, strategy, decision_id=decision_id, attempt=attempt)
+    (weighed,) = weigh([considered], strategy)
+    return conclude(considered, weighed, strategy, decision_id=decision_id, attempt=attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +100,49 @@ def consider(
     return Considered(request, knowledge, now, inputs, variants, None, scope, found, rows, *seen)
 
 
-def weigh(considered: Sequence[Considered], strategy: Strategy) -> list[Scores | None]:
-    """Asks the model and scores, for several customers at once; None where there is nothing to choose from."""
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the arms left are worth, and how likely each is to be drawn: (n,), the rows `Considered.rows`."""
+
+    scores: Scores
+    survivors: Survivors
+    shares: np.ndarray
+
+
+def weigh(considered: Sequence[Considered], strategy: Strategy) -> list[Weighed | None]:
+    """Model, scores and probabilities, for several customers at once; None where there is nothing to choose from."""
     left = [one for one in considered if one.scope is not None]
     if not left:
         return [None] * len(considered)
     asked = [one.rows[one.rows != strategy.nothing] for one in left]
     p_model = strategy.p_model([one.encoded for one in left], asked)
     eligible = [Eligible(one.rows, one.scope, one.covariates) for one in left if one.scope is not None]
-    scores = iter(score(strategy, p_model, eligible))
-    return [None if one.scope is None else next(scores) for one in considered]
+    scores = score(strategy, p_model, eligible)
+    survivors = [_survivors(*one, strategy) for one in zip(left, scores, strict=True)]
+    weighed = map(Weighed, scores, survivors, first_shares(strategy.policy, survivors))
+    return [None if one.scope is None else next(weighed) for one in considered]
+
+
+def _survivors(considered: Considered, scores: Scores, strategy: Strategy) -> Survivors:
+    rows, found = considered.rows, considered.found
+    nothing = int(np.searchsorted(rows, strategy.nothing))
+    caps = None if strategy.caps is None else strategy.caps[rows]
+    room = None if found is None or considered.request.limit == 1 else _room(found, rows)
+    return Survivors(scores.priority, scores.deviation, strategy.action_numbers[rows], nothing, caps, room)
 
 
 def conclude(
-    considered: Considered, scores: Scores | None, strategy: Strategy, *, decision_id: str, attempt: int = 1
+    considered: Considered, weighed: Weighed | None, strategy: Strategy, *, decision_id: str, attempt: int = 1
 ) -> Decision:
-    """Exploration and draw. `scores` are those of the rows `considered.rows`."""
+    """The draw, and the decision as it is recorded."""
     request, knowledge, now, reason = considered.request, considered.knowledge, considered.now, considered.reason
     fallback = knowledge.fallback_reason
     candidates: Candidates | None = None
     items: tuple[Item, ...] = (_nothing(1.0, now),)
     held_until, apprentice = None, None
-    if considered.found is not None and scores is not None:
+    if considered.found is not None and weighed is not None:
         key = (decision_id, strategy.policy_version, attempt)
-        candidates, items, apprentice, reason = _choose(considered, considered.found, scores, strategy, key)
+        candidates, items, apprentice, reason = _choose(considered, considered.found, weighed, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(considered.rows) == 1:
             reason = _nothing_left(request.channels, strategy)
@@ -180,18 +199,14 @@ def _warnings(request: Request, strategy: Strategy) -> tuple[str, ...]:
 
 
 def _choose(
-    considered: Considered, found: Funnel, scores: Scores, strategy: Strategy, key: tuple[object, ...]
+    considered: Considered, found: Funnel, weighed: Weighed, strategy: Strategy, key: tuple[object, ...]
 ) -> tuple[Candidates, tuple[Item, ...], Apprenticeship | None, str | None]:
-    rows, now, limit = considered.rows, considered.now, considered.request.limit
-    nothing = int(np.searchsorted(rows, strategy.nothing))
-    caps = None if strategy.caps is None else strategy.caps[rows]
-    numbers, room = strategy.action_numbers[rows], _room(found, rows) if limit > 1 else None
-    survivors = Survivors(scores.priority, scores.deviation, numbers, nothing, caps, room)
-    draws, shares = draw_slate(strategy.policy, survivors, limit, key)
+    rows, now, scores, shares = considered.rows, considered.now, weighed.scores, weighed.shares
+    draws = draw_slate(strategy.policy, weighed.survivors, shares, considered.request.limit, key)
     apprentice, reason, incumbent = None, None, considered.request.incumbent
     if incumbent is not None:
         arms = [strategy.arms[row] for row in rows]
-        draw, shares, apprentice, reason = follow(incumbent, arms, nothing, draws[0], shares)
+        draw, shares, apprentice, reason = follow(incumbent, arms, weighed.survivors.nothing, draws[0], shares)
         draws = [draw]
     given = (scores, strategy, now, considered.covariates)
     items = tuple(_item(rank, one, int(rows[one.index]), *given) for rank, one in enumerate(draws, 1))

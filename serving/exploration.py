@@ -31,10 +31,8 @@ class Survivors:
     #: (survivors already drawn) -> (n,) which of all may still follow; None where anything may.
     room_after: Callable[[Sequence[int]], np.ndarray] | None = None
 
-    def shares(self, explorer: Explorer, left: np.ndarray) -> np.ndarray:
+    def shares_left(self, explorer: Explorer, left: np.ndarray) -> np.ndarray:
         """(len(left),) probability of each of the rows left to be drawn next."""
-        if len(left) == len(self.values):
-            return explorer.probabilities(self.values, self.deviations, self.caps)
         caps = None if self.caps is None else self.caps[left]
         return explorer.probabilities(self.values[left], self.deviations[left], caps)
 
@@ -55,29 +53,32 @@ def pick(probabilities: np.ndarray, point: float) -> int:
     return index if index < len(probabilities) else int(np.flatnonzero(probabilities)[-1])
 
 
+def first_shares(explorer: Explorer, customers: Sequence[Survivors]) -> list[np.ndarray]:
+    """(n,) probability of each of a customer's survivors to be drawn first, for several customers at once."""
+    values, deviations, caps = zip(*[(one.values, one.deviations, one.caps) for one in customers], strict=True)
+    return explorer.probabilities_of_each(values, deviations, caps)
+
+
 def draw_slate(
-    explorer: Explorer, survivors: Survivors, limit: int, key: tuple[object, ...]
-) -> tuple[list[Draw], np.ndarray]:
-    """(draws for up to `limit` places, first place's distribution, shape (n,)).
+    explorer: Explorer, survivors: Survivors, shares: np.ndarray, limit: int, key: tuple[object, ...]
+) -> list[Draw]:
+    """The draws for up to `limit` places; `shares`, (n,), is the first place's distribution.
 
     Places are filled one after another without the arms that those before exclude, each with its probability given
     the places before. DO_NOTHING ends the slate: in first place it is the answer, later it means no more places.
     """
-    left = np.arange(len(survivors.values))
     draws: list[Draw] = []
-    first = np.empty(0)
+    left = np.arange(len(shares))
     for rank in range(1, limit + 1):
-        shares = survivors.shares(explorer, left)
-        if rank == 1:
-            first = shares
         place = pick(shares, uniform(*key, rank))
         index = int(left[place])
         if index == survivors.nothing and draws:
             break
         draws.append(Draw(index, float(shares[place])))
-        if index == survivors.nothing:
+        if index == survivors.nothing or rank == limit:
             break
         left = left[survivors.exclusion[left] != survivors.exclusion[index]]
-        if survivors.room_after is not None and rank < limit:
+        if survivors.room_after is not None:
             left = left[survivors.room_after([draw.index for draw in draws])[left]]
-    return draws, first
+        shares = survivors.shares_left(explorer, left)
+    return draws

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,20 @@ class Explorer:
 
     def probabilities(self, values: np.ndarray, deviations: np.ndarray, caps: np.ndarray | None = None) -> np.ndarray:
         """(n,) values and their deviations in money, (n,) caps or None -> (n,) probabilities of the draw."""
-        shares = self.policy.probabilities(values, deviations)
+        return self._limited(self.policy.probabilities(values, deviations), values, caps)
+
+    def probabilities_of_each(
+        self,
+        values: Sequence[np.ndarray],
+        deviations: Sequence[np.ndarray],
+        caps: Sequence[np.ndarray | None] | None = None,
+    ) -> list[np.ndarray]:
+        """`probabilities` of each customer, to the last bit."""
+        shares = self.policy.probabilities_of_each(values, deviations)
+        each = zip(shares, values, caps or [None] * len(values), strict=True)
+        return [self._limited(*one) for one in each]
+
+    def _limited(self, shares: np.ndarray, values: np.ndarray, caps: np.ndarray | None) -> np.ndarray:
         if self.exploration_share < 1.0:
             shares = (1.0 - self.exploration_share) * best_share(values) + self.exploration_share * shares
         if caps is not None:
@@ -108,11 +122,13 @@ def floored(shares: np.ndarray, floor: float) -> np.ndarray:
     floor = min(floor, 1.0 / len(shares))
     if floor * len(shares) >= 1.0:
         return np.full(len(shares), 1.0 / len(shares))
-    held = np.zeros(len(shares), dtype=bool)
-    while (under := (shares < floor) & ~held).any():
-        held |= under
+    held, count = shares < floor, 0
+    while (found := int(np.count_nonzero(held))) > count:
+        count = found
         rest = np.where(held, 0.0, shares)
-        shares = np.where(held, floor, rest * ((1.0 - floor * np.count_nonzero(held)) / rest.sum()))
+        rest *= (1.0 - floor * count) / rest.sum()
+        shares = np.where(held, floor, rest)
+        held |= shares < floor
     return shares
 
 

@@ -20,10 +20,10 @@ Floats = NDArray[np.float64]
 _PARTS = 32
 _LOWEST, _HIGHEST = -745, 709
 _POWERS = tuple(1.0 / n for n in (720, 120, 24, 6, 2, 1))
-#: The normal distribution is a cubic around the nearest of the points n / 64: to 9e-11, its density to 5e-8.
-_POINTS = 64
+#: The normal distribution is a cubic around the nearest of the points n / STEPS: to 9e-11, its density to 5e-8.
+STEPS = 64
 #: Beyond so many deviations nothing changes any more: 1 - Phi(9) is 1e-19.
-_END = 9
+END = 9
 _DIGITS = 60
 
 
@@ -48,19 +48,20 @@ def exp(x: Floats) -> Floats:
     return np.asarray(power)
 
 
-def normal(z: Floats) -> tuple[Floats, Floats]:
-    """(distribution to 1e-10, density to 5e-8) of the standard normal, of numbers of any shape. Never 0, nor above 1.
+def normal(steps: Floats) -> tuple[Floats, Floats]:
+    """The standard normal at z = steps / STEPS - END, an array of any shape: (distribution, its growth with a step).
 
-    >>> [float(found.round(9)[0]) for found in normal(np.array([1.0]))]
-    [0.841344746, 0.241970725]
+    The distribution is good to 1e-10, never 0 and never above 1; the growth is the density / STEPS, good to 1e-9.
+    Counted so, a number is its own place in the table.
+
+    >>> below, growth = normal(STEPS * (np.array([1.0]) + END))
+    >>> [float(below[0].round(9)), float((growth[0] * STEPS).round(7))]
+    [0.841344746, 0.2419707]
     """
     level, first_row, second_row, third_row = _cubics()
-    rest = np.minimum(np.maximum(z, -float(_END)), float(_END))
-    rest *= _POINTS
+    rest = np.minimum(np.maximum(steps, 0.0), 2.0 * END * STEPS)
     nearest = np.rint(rest)
     rest -= nearest
-    rest *= 1.0 / _POINTS  # a power of two: exact, and half the time of a division
-    nearest += _END * _POINTS
     place = nearest.astype(np.intp)
     first, second, third = first_row.take(place), second_row.take(place), third_row.take(place)
     third *= rest
@@ -69,14 +70,14 @@ def normal(z: Floats) -> tuple[Floats, Floats]:
     below += first
     below *= rest
     below += level.take(place)
-    # The density is the slope of that very cubic.
-    density = third
-    density *= 1.5
-    density += second
-    density *= rest
-    density *= 2.0
-    density += first
-    return below, density
+    # The growth is the slope of that very cubic.
+    growth = third
+    growth *= 1.5
+    growth += second
+    growth *= rest
+    growth *= 2.0
+    growth += first
+    return below, growth
 
 
 @cache
@@ -92,13 +93,14 @@ def _exponentials() -> tuple[Floats, Floats]:
 
 @cache
 def _cubics() -> Floats:
-    """(4, points) Phi, phi, -z phi / 2 and (z^2 - 1) phi / 6 at n / 64: Taylor's series of Phi around each."""
+    """(4, points) Phi and, by the step, phi, -z phi / 2 and (z^2 - 1) phi / 6: Taylor's series of Phi around each."""
     rows = []
     with localcontext(prec=_DIGITS):
-        for number in range(-_END * _POINTS, _END * _POINTS + 1):
-            z = Decimal(number) / _POINTS
+        for number in range(-END * STEPS, END * STEPS + 1):
+            z = Decimal(number) / STEPS
             below, density = _normal(z)
-            rows.append([float(below), float(density), float(-z * density / 2), float((z * z - 1) * density / 6)])
+            taylor = below, density, -z * density / 2, (z * z - 1) * density / 6
+            rows.append([float(one) / STEPS**power for power, one in enumerate(taylor)])  # a power of two: exact
     return np.array(rows).T.copy()
 
 

@@ -101,9 +101,9 @@ class Simulation:
         plans = (strategy.contact_plan, old.contact_plan)
         known = self._timeline.knowledge(recorded, replace(inputs.knowledge, features=record["features"]), *plans)
         considered = consider(request, known, strategy, now=recorded.decided_at, layers=inputs.layers, salt=inputs.salt)
-        (scores,) = weigh([considered], strategy)
+        (weighed,) = weigh([considered], strategy)
         key: dict[str, Any] = {"decision_id": record["decision_id"], "attempt": record["attempt"]}
-        decision = conclude(considered, scores, strategy, **key)
+        decision = conclude(considered, weighed, strategy, **key)
         values = None
         if priced is not None and considered.scope is not None:
             values = values_of(priced, considered.scope)[considered.rows]

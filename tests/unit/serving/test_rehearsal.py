@@ -27,15 +27,18 @@ from serving.routes import Door, Rooms
 from serving.wiring import build, rehearse, threads_of
 from tests.unit.serving.conftest import SHOP_NOW
 from training.explorer import Explorer
+from training.policies import Policy
 
 Deciding = Callable[..., Any]
 TABLES = ("customers", "events", "decisions", "decision_items", "outcomes", "reservations")
 
 
-class Watched:
+class Watched(Policy):
     """Draws evenly, and remembers among how many arms it was asked to."""
 
-    name = "even"
+    @property
+    def name(self) -> str:
+        return "even"
 
     def __init__(self) -> None:
         self.asked: list[int] = []

@@ -58,6 +58,7 @@ def checks() -> Iterator[Callable[[Policy, np.ndarray, np.ndarray], None]]:
     yield equal_arms_share_alike
     yield a_better_value_never_has_less
     yield another_currency_changes_nothing
+    yield customers_together_get_what_each_gets_alone
     yield what_is_no_number_is_refused
     yield arms_are_drawn_as_often_as_stated
     yield arguments_are_left_as_they_are
@@ -100,6 +101,15 @@ def another_currency_changes_nothing(policy: Policy, values: np.ndarray, deviati
         assert np.abs(policy.probabilities(values * rate, deviations * rate) - shares).max() <= 1e-8
 
 
+def customers_together_get_what_each_gets_alone(policy: Policy, values: np.ndarray, deviations: np.ndarray) -> None:
+    """To the last bit: a replay looks at one decision of a batch."""
+    parts = [slice(None), slice(None, None, -1), slice(0, 1), slice(None, None, 2), slice(len(values) // 2, None)] * 9
+    columns = [values[part] for part in parts], [deviations[part] for part in parts]
+    alone = [policy.probabilities(*one) for one in zip(*columns, strict=True)]
+    together = policy.probabilities_of_each(*columns)
+    assert [one.tobytes() for one in together] == [one.tobytes() for one in alone]
+
+
 def what_is_no_number_is_refused(policy: Policy, values: np.ndarray, deviations: np.ndarray) -> None:
     for column in (0, 1):
         for wrong in (np.nan, np.inf, -np.inf):
@@ -113,6 +123,8 @@ def what_is_no_number_is_refused(policy: Policy, values: np.ndarray, deviations:
         policy.probabilities(values[:0], deviations[:0])
     with pytest.raises(InvalidInput, match="one deviation for each"):
         policy.probabilities(values, np.zeros(len(values) + 1))
+    with pytest.raises(InvalidInput, match="one deviation for each"):
+        policy.probabilities_of_each([values, values], [np.zeros(len(values) - 1), np.zeros(len(values) + 1)])
 
 
 def arms_are_drawn_as_often_as_stated(policy: Policy, values: np.ndarray, deviations: np.ndarray) -> None:

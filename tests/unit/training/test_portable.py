@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from training.portable import exp, gauss_legendre, normal
+from training.portable import END, STEPS, exp, gauss_legendre, normal
 
 EVERYWHERE = np.concatenate([np.linspace(-745.0, 709.0, 100_003), np.linspace(-1.0, 1.0, 10_001)])
 #: Digests of what decisions are made of, computed by a process that is told to leave these features alone.
@@ -27,11 +27,13 @@ from training.thompson import Thompson
 
 rng = np.random.default_rng(11)
 p = rng.random(999)
-made = [exp(rng.normal(size=9_999) * 9), *normal(rng.normal(size=9_999) * 4), corrected(p, rng.normal(size=999))]
+made = [exp(rng.normal(size=9_999) * 9), *normal(576 + 256 * rng.normal(size=9_999))]
+made.append(corrected(p, rng.normal(size=999)))
 made.append(Calibration("sigmoid", (-1.1, 0.2)).apply(rng.normal(size=999) * 3))
 for arms in (1, 2, 7, 80):
     values, deviations = rng.normal(size=arms), rng.gamma(1.0, size=arms)
     made += [Thompson().probabilities(values, deviations), Softmax(0.1).probabilities(values, deviations)]
+    made += Thompson().probabilities_of_each([values, values[::2]], [deviations, deviations[::2]])
 moments = rng.normal(size=(44, 80))
 made += [*Correction(8, moments).shifts(range(7), np.arange(3, 80))]
 print(*[hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in made])
@@ -56,7 +58,8 @@ def test_exp_neither_overflows_nor_turns_negative() -> None:
 
 def test_the_distribution_is_the_normal_one() -> None:
     z = np.linspace(-12.0, 12.0, 200_001)
-    below, density = normal(z)
+    below, growth = normal(STEPS * (z + END))
+    density = growth * STEPS
     assert np.abs(below - ndtr(z)).max() < 1e-10
     assert np.abs(density - np.exp(-z * z / 2) / np.sqrt(2 * np.pi)).max() < 5e-8
     assert below.min() > 0.0
