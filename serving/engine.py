@@ -14,7 +14,6 @@ import numpy as np
 
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Apprenticeship, Candidates, Decision, Item, Removal, Scalar, Versions
-from features.rewards import reward_rule
 from serving.apprentice import follow
 from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate, first_shares
@@ -280,6 +279,6 @@ def _item(
         priority=float(scores.priority[draw.index]),
         content=strategy.catalogue.treatment(arm).content,
         expires_at=now + (OUTBOUND_EXPIRY if channel.outbound else VISIT_EXPIRY),
-        closes_at=now + reward_rule(arm, action, channel).success_window,
+        closes_at=now + strategy.success_windows[row],
         covariates=covariates,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from features.domain import Removal
 from serving import eligibility
 from serving.contact_policy import ContactState, contact_state
-from serving.expressions import Expression, Scope
+from serving.expressions import Scope
 from serving.quiet_hours import QuietClock
 from serving.request import Knowledge, Request
 from serving.strategy import Strategy
@@ -25,8 +25,8 @@ class Funnel:
 def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Scope, now: int) -> Funnel:
     """Filters every arm. DO_NOTHING always survives.
 
-    Dates and conditions belong to the action: looked at once for all its channels, and conditions only when a channel
-    is still open, and once for all actions that share them.
+    Dates and conditions are looked at once for all actions that share them, and conditions only when a channel of
+    theirs is still open.
     """
     customer, catalogue = knowledge.customer, strategy.catalogue
     assert customer is not None
@@ -39,30 +39,23 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
         for action, channel in gates
     ]
     hours = [quiet.removal(c.id, a.action_class) if c.outbound else None for a, c in gates]
-    closed = [out or late for out, late in zip(consent, hours, strict=True)]
-    any_out, any_closed = any(consent), any(closed)
-    failed: dict[int, tuple[str, Expression] | None] = {}
+    any_out = any(consent)
+    any_closed = any_out or any(hours)
     suppressed = eligibility.suppressed(customer)
     over = contacts.removal if contacts.removals else None
     removals: list[Removal | None] = [None] * len(strategy.arms)
-    for action_id, rows in strategy.rows_of_action.items():
-        gone = suppressed or eligibility.unavailable(catalogue.actions[action_id], now, request.placement)
+    for offer in strategy.offers:
+        gone = suppressed or eligibility.unavailable(offer.action, now, request.placement)
         if gone:
-            for row in rows:
+            for row in offer.rows:
                 removals[row] = gone
             continue
         condition: Removal | None = None
-        if not any_out or None in [consent[gate_of[row]] for row in rows]:
-            group = strategy.condition_groups[action_id]
-            if group not in failed:
-                failed[group] = eligibility.failing(strategy.compiled.expressions[action_id], scope)
-            condition = eligibility.ineligible(failed[group], scope)
-        if condition is None and over is None:
-            if any_closed:
-                for row in rows:
-                    removals[row] = closed[gate_of[row]]
+        if not any_out or None in [consent[gate_of[row]] for row in offer.rows]:
+            condition = eligibility.ineligible(eligibility.failing(offer.expressions, scope), scope)
+        if condition is None and over is None and not any_closed:
             continue
-        for row in rows:
+        for row in offer.rows:
             gate = gate_of[row]
             removals[row] = consent[gate] or condition or (over(row) if over else None) or hours[gate]
     return Funnel(removals, contacts, quiet)

@@ -11,12 +11,13 @@ from functools import cached_property
 
 import numpy as np
 
-from features.catalogue import EMPTY_CATALOGUE, Catalogue, Intent
+from features.catalogue import EMPTY_CATALOGUE, Action, Catalogue, Intent
 from features.domain import DO_NOTHING, Arm
+from features.rewards import reward_rule
 from serving.arbitration import factor, worth
 from serving.contact_policy import ContactPlan, contact_plan
 from serving.eligibility import Gates, gates_of
-from serving.expressions import SCORES, CompiledCatalogue, Expression, compile_catalogue
+from serving.expressions import SCORES, ActionExpressions, CompiledCatalogue, Expression, compile_catalogue
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle
 from training.covariates import NO_COVARIATES, Covariates
@@ -29,6 +30,15 @@ from training.start import kin_of
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
 _NOTHING_SEEN = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Actions that the same dates, placements and conditions hold back: one of them, and the rows of all."""
+
+    action: Action
+    expressions: ActionExpressions
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -77,14 +87,26 @@ class Strategy:
         return {a: tuple(i for i, arm in enumerate(self.arms) if arm.action == a) for a in self.catalogue.actions}
 
     @cached_property
-    def condition_groups(self) -> Mapping[str, int]:
-        """A number for the conditions of each action; actions with the same ones share theirs."""
-        numbers: dict[tuple[tuple[str, str], ...], int] = {}
-        conditions = {a: e.conditions for a, e in self.compiled.expressions.items()}
-        return {
-            action: numbers.setdefault(tuple((kind, expression.source) for kind, expression in found), len(numbers))
-            for action, found in conditions.items()
-        }
+    def offers(self) -> tuple[Offer, ...]:
+        """The actions of the catalogue, those together that the same dates, placements and conditions hold back."""
+        alike: dict[object, list[str]] = {}
+        for action in self.catalogue.actions.values():
+            conditions = [(kind, one.source) for kind, one in self.compiled.expressions[action.id].conditions]
+            dates = action.starts_at, action.ends_at
+            alike.setdefault((dates, tuple(action.placements), tuple(conditions)), []).append(action.id)
+        return tuple(
+            Offer(
+                self.catalogue.actions[actions[0]],
+                self.compiled.expressions[actions[0]],
+                tuple(row for action in actions for row in self.rows_of_action[action]),
+            )
+            for actions in alike.values()
+        )
+
+    @cached_property
+    def success_windows(self) -> tuple[int, ...]:
+        """(arms,) microseconds from a decision until its success no longer counts, 0 for DO_NOTHING."""
+        return tuple(_success_window(self.catalogue, arm) for arm in self.arms)
 
     @cached_property
     def action_numbers(self) -> np.ndarray:
@@ -234,6 +256,12 @@ def _excluding(catalogue: Catalogue, arm: Arm) -> str:
 
 def _weight(catalogue: Catalogue, intent: Intent, arm: Arm) -> float:
     return 1.0 if arm == DO_NOTHING else factor(intent.percents(catalogue.actions[arm.action]))
+
+
+def _success_window(catalogue: Catalogue, arm: Arm) -> int:
+    if arm == DO_NOTHING:
+        return 0
+    return reward_rule(arm, catalogue.actions[arm.action], catalogue.channels[arm.channel]).success_window
 
 
 def _fixed_value(catalogue: Catalogue, arm: Arm) -> float:
