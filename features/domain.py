@@ -1,5 +1,7 @@
 """The nouns of Segue, as frozen values. Nothing here reads, writes, or knows the time.
 
+What every decision makes several of is a `msgspec.Struct`: ten times sooner made than a frozen dataclass (0.1 us).
+
 All times are whole microseconds since 1970 UTC (`features.clock`); money is in the catalogue's one currency.
 """
 
@@ -9,6 +11,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from features.errors import InvalidInput
 
@@ -53,8 +57,7 @@ class OutcomeKind(StrEnum):
 ACTIVITY_TYPES = ("session", "product_view", "cart", "purchase", "login", "service_contact", "satisfaction")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Arm:
+class Arm(msgspec.Struct, frozen=True, order=True):
     """One choosable option: an action on a channel."""
 
     action: str
@@ -114,8 +117,7 @@ class Outcome:
     value: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(msgspec.Struct, frozen=True):
     """Why a candidate is out: the stage, the rule, the value seen and the limit it broke."""
 
     stage: Stage
@@ -193,8 +195,7 @@ class Candidates:
                 yield Candidate(arm, None, **dict(zip(COLUMNS, next(rows), strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One place of the answer: the arm drawn for it, and the exact probability of that draw given the places before."""
 
     rank: int
@@ -237,8 +238,7 @@ class Apprenticeship:
     agreed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
+class Versions(msgspec.Struct, frozen=True):
     """What decided: ids of the bundle (None without a model), the policy snapshot, and the catalogue."""
 
     bundle: str | None
@@ -246,8 +246,7 @@ class Versions:
     catalogue: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The record of one choice: what was known, what was considered, what was drawn, and by which versions."""
 
     decision_id: str
@@ -261,10 +260,10 @@ class Decision:
     versions: Versions
     #: None for a decision made elsewhere.
     candidates: Candidates | None = None
-    variants: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Feature name to value, as the model saw it.
-    features: Mapping[str, float | None] = field(default_factory=dict)
-    context: Mapping[str, Scalar] = field(default_factory=dict)
+    features: Mapping[str, float | None] = msgspec.field(default_factory=dict)
+    context: Mapping[str, Scalar] = msgspec.field(default_factory=dict)
     channels: tuple[str, ...] | None = None
     placement: str | None = None
     intent: str | None = None

@@ -175,7 +175,7 @@ def make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, stra
 def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) -> str:
     """The first field that is not the same, with both values: `field: recorded, now`; empty where all is the same."""
     if "warnings" not in record:
-        again = replace(again, warnings=())  # it was made before anybody was warned
+        again = msgspec.structs.replace(again, warnings=())  # it was made before anybody was warned
     if found.record != (encoded := msgspec.json.encode(again)):
         told = _first(readable(record), readable(msgspec.json.decode(encoded)), "")
         if told:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import msgspec
+
 from features.ledger import ContactSlot, Heard
 from serving.contact_policy import ContactPlan
 from serving.request import Knowledge
@@ -35,10 +37,11 @@ class Contact:
         """The slot as the ledger would show it, None where it was released."""
         if self.made_at is not None and self.made_at <= now:
             shown = self.slot.shown_at
-            return replace(self.slot, state="committed", shown_at=shown if shown is None or shown <= now else None)
+            seen = shown if shown is None or shown <= now else None
+            return msgspec.structs.replace(self.slot, state="committed", shown_at=seen)
         if self.lost_at is not None and self.lost_at <= now:
             return None
-        return replace(self.slot, shown_at=None)
+        return msgspec.structs.replace(self.slot, shown_at=None)
 
 
 @dataclass(slots=True)

@@ -23,8 +23,7 @@ class Appended:
     conflicts: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContactSlot:
+class ContactSlot(msgspec.Struct, frozen=True):
     """One contact of a customer, promised or made."""
 
     arm: Arm
@@ -39,8 +38,7 @@ class ContactSlot:
     shown_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """An outcome of a customer, with the arm it is about."""
 
     arm: Arm

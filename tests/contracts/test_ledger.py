@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.clock import DAY, HOUR
@@ -307,7 +308,7 @@ def test_of_equal_requests_at_once_exactly_one_is_recorded(known: Ledger) -> Non
 
 def test_what_a_decision_looked_at_of_the_customer_is_there_to_be_learned_from(ledger: Ledger) -> None:
     ledger.put_customers([Customer("c1")])
-    looked_at = replace(item(), covariates=(256, -700, 0))
+    looked_at = msgspec.structs.replace(item(), covariates=(256, -700, 0))
     append(ledger, decision("d1", items=[looked_at, item(DO_NOTHING, rank=2)]))
     assert [i.covariates for i in ledger.decision("d1").items] == [(256, -700, 0), ()]
     assert [i.covariates for i in ledger.live_records(0, 10)[0].items] == [(256, -700, 0), ()]

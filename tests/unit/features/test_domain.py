@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 from typing import Any
 
+import msgspec
 import pytest
 
 from features import domain
@@ -36,7 +37,7 @@ def decision(*items: Item) -> Decision:
 
 
 def test_a_decision_cannot_be_built_without_its_probability() -> None:
-    needed = [f.name for f in dataclasses.fields(Item) if f.default is f.default_factory is dataclasses.MISSING]
+    needed = [f.name for f in msgspec.structs.fields(Item) if f.required]
     assert "action_probability" in needed
 
 
@@ -60,10 +61,15 @@ def test_arms_have_a_key_and_an_order() -> None:
     assert DO_NOTHING.key == "do_nothing@none"
 
 
-NOUNS = [c for _, c in inspect.getmembers(domain, inspect.isclass) if dataclasses.is_dataclass(c)]
+NOUNS = [
+    found
+    for _, found in inspect.getmembers(domain, inspect.isclass)
+    if dataclasses.is_dataclass(found) or issubclass(found, msgspec.Struct)
+]
 
 
 @pytest.mark.parametrize("noun", NOUNS)
 def test_a_noun_is_frozen_and_has_no_dictionary(noun: Any) -> None:
-    assert noun.__dataclass_params__.frozen
-    assert "__slots__" in vars(noun)
+    made = noun.__struct_config__ if issubclass(noun, msgspec.Struct) else noun.__dataclass_params__
+    assert made.frozen
+    assert not any("__dict__" in vars(base) for base in noun.__mro__)

@@ -250,7 +250,7 @@ def test_the_contact_limit_counts_marketing_contacts_in_its_window(
 
 def test_an_expired_promise_that_was_never_shown_counts_no_more(strategy: Strategy) -> None:
     expired = ContactSlot(Arm("upgrade", "email"), "growth", "marketing", NOW - 2 * HOUR, NOW - HOUR, "reserved")
-    shown = replace(expired, state="committed")
+    shown = msgspec.structs.replace(expired, state="committed")
     assert stages(ask(strategy, replace(ANNA, slots=[expired])))["upgrade@email"] == (None, None)
     assert stages(ask(strategy, replace(ANNA, slots=[shown])))["upgrade@email"][0] == Stage.CONTACT_POLICY
 
