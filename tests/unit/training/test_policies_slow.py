@@ -9,7 +9,7 @@ import pytest
 
 from features.settings import Settings
 from serving.assignment import uniform
-from serving.exploration import Survivors, pick
+from serving.exploration import Survivors, first_shares, pick
 from training.explorer import Explorer, policies
 
 CONTEXTS, DRAWS, ARMS = 1_000, 1_000, 20
@@ -37,8 +37,7 @@ def believed(context: int) -> Survivors:
 
 
 def drawn(explorer: Explorer) -> Log:
-    everybody = np.arange(ARMS)
-    stated = np.array([believed(context).shares(explorer, everybody) for context in range(CONTEXTS)])
+    stated = np.array(first_shares(explorer, [believed(context) for context in range(CONTEXTS)]))
     arm = np.array(
         [
             pick(stated[context], uniform(f"d-{context}-{number}", explorer.name, 1))
