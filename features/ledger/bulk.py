@@ -13,7 +13,7 @@ from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.appender import Appender
 from features.ledger.entries import entry_of
-from features.ledger.items import CHUNK
+from features.ledger.items import CHUNK, tuples
 from features.ledger.path import SLOT_COLUMNS
 from features.ledger.records import (
     BeforeDecision,
@@ -50,8 +50,8 @@ class Bulk:
         with database.reading(self._engine) as connection:
             for chunk in _chunks(customer_ids):
                 slots: dict[str, list[ContactSlot]] = {}
-                for row in connection.execute(_slots(chunk, since)).all():
-                    slots.setdefault(row[0], []).append(ContactSlot(Arm(row[1], row[2]), *row[3:]))
+                for customer_id, action, channel, *rest in tuples(connection, _slots(chunk, since)):
+                    slots.setdefault(customer_id, []).append(ContactSlot(Arm(action, channel), *rest))
                 heard: dict[str, list[Heard]] = {}
                 for row in connection.execute(_heard(chunk, heard_since)) if heard_since is not None else ():
                     heard.setdefault(row[0], []).append(Heard(Arm(row[1], row[2]), *row[3:]))

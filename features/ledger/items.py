@@ -34,7 +34,7 @@ def learnable_items(connection: Connection, wanted: Any, *, live: bool = False) 
     if live:
         items = items.where(t.decision_items.c.reward_state != "imported")
     heard: dict[tuple[str, int], list[Outcome]] = {}
-    for row in _tuples(connection, select(*_OUTCOME).join_from(keys, t.outcomes, _same(keys, t.outcomes))):
+    for row in tuples(connection, select(*_OUTCOME).join_from(keys, t.outcomes, _same(keys, t.outcomes))):
         outcome = Outcome(*row)
         heard.setdefault((outcome.decision_id, outcome.rank), []).append(outcome)
     for told in heard.values():
@@ -42,7 +42,7 @@ def learnable_items(connection: Connection, wanted: Any, *, live: bool = False) 
         told.sort(key=lambda outcome: (outcome.occurred_at, outcome.outcome_id))
     arms: dict[tuple[str, str], Arm] = {}
     found = []
-    for action, channel, decision_id, rank, customer_id, *rest, covariates in _tuples(connection, items):
+    for action, channel, decision_id, rank, customer_id, *rest, covariates in tuples(connection, items):
         arm = arms.get((action, channel)) or arms.setdefault((action, channel), Arm(action, channel))
         outcomes = tuple(heard.get((decision_id, rank), []))
         found.append(LearnableItem._make((decision_id, rank, customer_id, arm, *rest, outcomes, decoded(covariates))))
@@ -62,7 +62,7 @@ def _same(keys: Any, table: Any) -> Any:
     return and_(table.c.decision_id == keys.c.decision_id, table.c.rank == keys.c.rank)
 
 
-def _tuples(connection: Connection, query: Any) -> Any:
+def tuples(connection: Connection, query: Any) -> Any:
     """The rows as the driver gives them: SQLAlchemy's own cost 4 us each."""
     return connection.execute(query).cursor.fetchall()
 

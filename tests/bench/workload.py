@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import lightgbm
@@ -42,26 +43,40 @@ def catalogue_text() -> str:
 
 
 def build_home(home: Path, customers: int = 2_000) -> list[str]:
-    """A home with a history, features and trained models; returns the customers."""
+    """A home with a history, features and trained models, the ledger as it was built; returns the customers.
+
+    Contacts that an earlier run left would have to be read by every decision of this one.
+    """
     settings = load_settings(home)
-    settings.catalogue_folder.mkdir(parents=True, exist_ok=True)
-    (settings.catalogue_folder / "bench.toml").write_text(catalogue_text())
+    built = home / "ledger-built.db"
+    if not built.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        _build(settings, customers)
+        shutil.copy(home / "ledger.db", built)
+    for left in home.glob("ledger.db*"):
+        left.unlink()
+    shutil.copy(built, home / "ledger.db")
     ledger = open_ledger(settings.ledger)
-    now = clock.now()
-    if not ledger.customer_ids(1):
-        world = World(seed=1, catalogue=load_catalogue(settings.catalogue_folder), size=customers)
-        write_history(world, ledger, now)
-        granted = dict.fromkeys(CHANNELS, "granted")
-        known = [ledger.customer(c) for c in ledger.customer_ids()]
-        ledger.put_customers(
-            [Customer(c.customer_id, c.created_at, c.zone, granted, c.attributes) for c in known if c is not None]
-        )
-        refresh_features(settings, ledger.url, now)
-        train(settings, now)
-        grow_to_200_trees(settings)
     found = ledger.customer_ids()
     ledger.close()
     return found
+
+
+def _build(settings: Settings, customers: int) -> None:
+    settings.catalogue_folder.mkdir(parents=True)
+    (settings.catalogue_folder / "bench.toml").write_text(catalogue_text())
+    ledger, now = open_ledger(settings.ledger), clock.now()
+    world = World(seed=1, catalogue=load_catalogue(settings.catalogue_folder), size=customers)
+    write_history(world, ledger, now)
+    granted = dict.fromkeys(CHANNELS, "granted")
+    known = [ledger.customer(c) for c in ledger.customer_ids()]
+    ledger.put_customers(
+        [Customer(c.customer_id, c.created_at, c.zone, granted, c.attributes) for c in known if c is not None]
+    )
+    refresh_features(settings, ledger.url, now)
+    train(settings, now)
+    grow_to_200_trees(settings)
+    ledger.close()
 
 
 def grow_to_200_trees(settings: Settings) -> None:
