@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from features.domain import Arm, Customer, Scalar
+from features.domain import Arm, Customer, Scalar, prepare
 from features.ledger import ContactSlot, Heard
 from serving.assignment import Layer
 
@@ -69,3 +69,6 @@ class Inputs:
             seen, {}, known.fallback_reason, known.slots, known.contact_version, known.out_of_time, known.heard
         )
         return Inputs(request.limit, salt, tuple(layers), without, request.incumbent)
+
+
+prepare(Inputs)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import msgspec
 
 from features.clock import LATEST, format_time, parse_time
-from features.domain import DO_NOTHING, Arm, Decision, OutcomeKind
+from features.domain import DO_NOTHING, Arm, Decision, OutcomeKind, prepare
 from features.errors import InvalidInput, Malformed, SegueError
 
 #: Ids and names from outside: 1 to 128 characters, none of them a control character (PostgreSQL takes no NUL).
@@ -102,6 +102,8 @@ class EventMessage(_Message, frozen=True):
 class EventsRequest(_Message, frozen=True):
     events: Annotated[tuple[EventMessage, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
+
+prepare(DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest)
 
 T = TypeVar("T")
 
