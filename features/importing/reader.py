@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from features.catalogue import make_entry
 from features.catalogue.entry import Entry, Wrong
-from features.catalogue.lines import Lines, line_of
+from features.catalogue.lines import Lines
 from features.domain import Scalar
 from features.errors import MappingError
 from features.importing.kinds import FREE, plain
@@ -28,6 +27,7 @@ from features.importing.sources import FORMATS
 from features.importing.targets import TARGETS
 from features.importing.values import Value, read_value
 from features.settings import SHIPPED
+from features.toml_text import NotToml, decode_toml, parse_toml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ENTRIES = ("channel", "group", "action")
@@ -44,11 +44,11 @@ def load_mapping(name_or_path: str, shipped: Path = SHIPPED / "mappings") -> Imp
     if not _NAME.fullmatch(path.stem):
         raise MappingError(f"{path}: name the file with letters, digits, '_' and '-' only; its name marks what it made")
     try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except ValueError as error:  # both that of tomllib and that of UTF-8
-        raise MappingError(f"{path}:{line_of(error)}: not TOML: {error}") from error
-    return _Reader(path, Lines(text)).read(content)
+        written = path.read_bytes()
+        content = parse_toml(written)
+    except NotToml as error:
+        raise MappingError(f"{path}:{error.line}: {error.reason}") from error
+    return _Reader(path, Lines(decode_toml(written))).read(content)
 
 
 class _Reader:

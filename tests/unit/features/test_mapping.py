@@ -287,9 +287,28 @@ def test_a_bad_mapping_is_refused_with_file_line_and_key(
 
 def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
     assert "m.toml:2: not TOML" in refused(tmp_path, "\n[[event]\n").message
-    (tmp_path / "b.toml").write_bytes(b"\xff")
-    with pytest.raises(MappingError, match="not TOML"):
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (WHOLE.replace('"i"', '"\xfcber"').encode("latin-1"), r"b\.toml:5: byte 13 of the line is not UTF-8"),
+        (WHOLE.encode("utf-16"), r"b\.toml:1: it is saved as UTF-16; save it as UTF-8"),
+    ],
+)
+def test_a_mapping_of_another_encoding_is_refused_with_its_place(tmp_path: Path, written: bytes, said: str) -> None:
+    (tmp_path / "b.toml").write_bytes(written)
+    with pytest.raises(MappingError, match=said):
         load_mapping(str(tmp_path / "b.toml"))
+
+
+def test_a_mapping_may_begin_with_a_byte_order_mark_and_its_faults_keep_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + WHOLE.encode())
+    assert load_mapping(str(path)).rules
+    path.write_bytes(b"\xef\xbb\xbf[file.f]\r\nformat = 'csv'\r\n")
+    with pytest.raises(MappingError, match=r"b\.toml:1: file\.f\.path"):
+        load_mapping(str(path))
 
 
 def test_the_fault_of_the_second_entry_is_found_at_the_second(tmp_path: Path) -> None:
