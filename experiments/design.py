@@ -15,6 +15,7 @@ from experiments.aggregates import Aggregates, aggregate
 from features.clock import DAY
 from features.errors import NoData
 from features.ledger import read_arrow
+from features.purchases import is_money, is_purchase, spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Design:
 class Units:
     """The units of an experiment: group -> statistics of its columns, and what was left out.
 
-    Columns: converted (0 or 1: a purchase after exposure), revenue (money spent after exposure), spend_before (money
-    spent in the same history before it).
+    Columns: converted (0 or 1: a purchase after exposure), revenue (money spent after exposure, less refunds),
+    spend_before (the same in the history before it).
     """
 
     groups: dict[str, Aggregates]
@@ -52,15 +53,19 @@ _EXPOSURES = """
 SELECT customer_id, variants, MIN(decided_at) AS decided_at, COUNT(*) AS decisions
 FROM decisions WHERE origin = 'live' AND COALESCE(reason, '') <> 'unknown_customer' GROUP BY customer_id, variants
 """
-_PURCHASES = (
-    "SELECT customer_id, occurred_at, CAST(value AS DOUBLE PRECISION) AS value FROM events WHERE type = 'purchase'"
-)
+#: Purchases and refunds: what each adds to the money spent, and whether it is a purchase.
+_PAYMENTS = f"""
+SELECT customer_id, occurred_at, CAST({spent("type", "value")} AS DOUBLE PRECISION) AS value,
+    CASE WHEN {is_purchase("type", "value")} THEN 1 ELSE 0 END AS bought
+FROM events WHERE {is_money("type")}
+"""
 _UNITS = """
 SELECT u.variant, u.exposed_at,
-       COALESCE(BOOL_OR(p.occurred_at >= u.exposed_at AND p.occurred_at < u.until), FALSE)::DOUBLE AS converted,
+       COALESCE(BOOL_OR(p.bought = 1 AND p.occurred_at >= u.exposed_at AND p.occurred_at < u.until), FALSE)::DOUBLE
+           AS converted,
        COALESCE(SUM(p.value) FILTER (WHERE p.occurred_at >= u.exposed_at AND p.occurred_at < u.until), 0) AS revenue,
        COALESCE(SUM(p.value) FILTER (WHERE p.occurred_at < u.exposed_at), 0) AS spend_before
-FROM units u LEFT JOIN purchases p USING (customer_id)
+FROM units u LEFT JOIN payments p USING (customer_id)
 GROUP BY u.customer_id, u.variant, u.exposed_at
 ORDER BY u.customer_id
 """
@@ -115,6 +120,6 @@ def _measure(url: str, exposures: list[tuple[str, str, int]], window: int | None
     )
     with duckdb.connect() as connection:
         connection.register("units", table)
-        connection.register("purchases", read_arrow(url, _PURCHASES))
+        connection.register("payments", read_arrow(url, _PAYMENTS))
         found: dict[str, np.ndarray] = connection.execute(_UNITS).fetchnumpy()
     return found

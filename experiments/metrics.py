@@ -29,7 +29,7 @@ class Mean:
 #: What a holdout review measures, all since the customer's first decision.
 HOLDOUT_METRICS = (
     Mean("conversion", "converted", "customers who bought", covariate="spend_before", goal=True, share=True),
-    Mean("revenue", "revenue", "revenue per customer", covariate="spend_before"),
+    Mean("revenue", "revenue", "revenue per customer, less refunds", covariate="spend_before"),
 )
 
 

@@ -22,6 +22,7 @@ from functools import cached_property
 from features.catalogue import Catalogue
 from features.clock import DAY
 from features.names import distinct_names
+from features.purchases import is_money, is_purchase, spent
 
 #: The unit of `units`: money and scores are added up as whole millionths.
 UNIT = 1_000_000
@@ -143,21 +144,21 @@ def _activity() -> list[Feature]:
 
 
 def _purchases() -> list[Feature]:
-    bought = "kind = 'purchase'"
+    bought, paid, amount = is_purchase("kind", "units"), is_money("kind"), spent("kind", "units")
     return _of(
         "purchases",
         ("days_since_last_purchase", _since(bought), "days since the last purchase"),
         ("purchases_30d", _count(bought, 30), "purchases in 30 days"),
         ("purchases_90d", _count(bought, 90), "purchases in 90 days"),
         ("purchases_total", _count(bought), "purchases ever"),
-        ("spend_30d", _money(_sum(bought, 30)), "money spent in 30 days"),
-        ("spend_90d", _money(_sum(bought, 90)), "money spent in 90 days"),
-        ("spend_total", _money(_sum(bought)), "money spent ever"),
+        ("spend_30d", _money(_sum(paid, 30, of=amount)), "money spent in 30 days, less refunds"),
+        ("spend_90d", _money(_sum(paid, 90, of=amount)), "money spent in 90 days, less refunds"),
+        ("spend_total", _money(_sum(paid, of=amount)), "money spent ever, less refunds"),
         ("average_order_value", _mean(bought), "money of a purchase on average"),
         ("largest_order_value", _money(f"max(units) FILTER (WHERE {bought})"), "money of the largest purchase"),
         (
             "spend_trend",
-            _money(f"{_sum(bought, 30)} - {_sum(bought, 60, after=30)}"),
+            _money(f"{_sum(paid, 30, of=amount)} - {_sum(paid, 60, after=30, of=amount)}"),
             "money spent in the last 30 days minus that in the 30 before",
         ),
     )
@@ -218,8 +219,8 @@ def _count(condition: str, days: int | None = None, after: int = 0) -> str:
     return f"count(*) FILTER (WHERE {_within(condition, days, after)})"
 
 
-def _sum(condition: str, days: int | None = None, after: int = 0) -> str:
-    return f"coalesce(sum(units) FILTER (WHERE {_within(condition, days, after)}), 0)"
+def _sum(condition: str, days: int | None = None, after: int = 0, of: str = "units") -> str:
+    return f"coalesce(sum({of}) FILTER (WHERE {_within(condition, days, after)}), 0)"
 
 
 def _mean(condition: str) -> str:

@@ -91,7 +91,10 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a customer did at a touchpoint. `value` is money for `purchase`, the score for `satisfaction`."""
+    """Something a customer did at a touchpoint.
+
+    `value` is money for `purchase` and `refund`, the score for `satisfaction`.
+    """
 
     event_id: str
     customer_id: str

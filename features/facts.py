@@ -13,6 +13,7 @@ from features.consent import channels_spoken_of, consent
 from features.contract import MAX_TEXT_VALUES, UNIT
 from features.domain import ACTIVITY_TYPES, DO_NOTHING, ActionClass, OutcomeKind
 from features.ledger import read_arrow
+from features.purchases import is_refund
 
 #: Ids in one query: SQLite takes a statement of at most 10^6 characters.
 IDS_AT_ONCE = 1_000
@@ -81,7 +82,7 @@ FACTS = f"""
 CREATE TABLE facts AS
 SELECT customer_id, occurred_at AS happened_at, occurred_at AS known_at, type AS kind, channel, NULL AS action_group,
     CASE WHEN isfinite(value) THEN CAST(round(greatest(least(value, 1e12), -1e12) * {UNIT}e0) AS BIGINT) END AS units,
-    type IN {_any_of(ACTIVITY_TYPES)} AS is_activity
+    type IN {_any_of(ACTIVITY_TYPES)} AND NOT {is_refund("type", "value")} AS is_activity
 FROM events WHERE type NOT IN ('contact', 'accept', 'reject')
 UNION ALL
 SELECT customer_id, decided_at, decided_at, 'contact', channel, action_group, NULL, false

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from features.catalogue import Catalogue, Channel
 from features.domain import ACTIVITY_TYPES, Arm, OutcomeKind
+from features.purchases import is_purchase, is_refund
 from features.rewards import reward_rule
 
 #: Customers of one cut-off, and decided items, that are learned from; chosen by a hash of their ids, so the same ones
@@ -53,8 +54,8 @@ def history_span(history: Queryable, now: int) -> Span | None:
 def customer_labels(history: Queryable, cutoffs: Sequence[int], horizon: int, *, limit: int = MAX_CUSTOMERS) -> Any:
     """What every customer known before a cut-off did in the `horizon` microseconds from it on.
 
-    Columns: customer_id, as_of (the cut-off), conversion (1.0 after a purchase in [as_of, as_of + horizon), else 0.0),
-    churn (1.0 without any activity there, else 0.0; NULL for a customer without activity in the `horizon` before, who
+    Columns: customer_id, as_of (the cut-off), conversion (1.0 after a purchase in [as_of, as_of + horizon), else 0.0; a refund
+    is none),    churn (1.0 without any activity there, else 0.0; NULL for a customer without activity in the `horizon` before, who
     has nothing left to lose). Sorted by (as_of, customer_id). The caller keeps as_of + horizon inside the history.
     """
     moments = ", ".join(f"({moment:d})" for moment in cutoffs)
@@ -67,9 +68,9 @@ def customer_labels(history: Queryable, cutoffs: Sequence[int], horizon: int, *,
             SELECT customer_id, as_of,
                 bool_or(occurred_at < as_of) AS active_before,
                 bool_or(occurred_at >= as_of) AS active_after,
-                bool_or(occurred_at >= as_of AND type = 'purchase') AS purchase_after
+                bool_or(occurred_at >= as_of AND {is_purchase("type", "value")}) AS purchase_after
             FROM known JOIN events USING (customer_id)
-            WHERE type IN ({_texts(ACTIVITY_TYPES)})
+            WHERE type IN ({_texts(ACTIVITY_TYPES)}) AND NOT {is_refund("type", "value")}
                 AND occurred_at >= as_of - {horizon:d} AND occurred_at < as_of + {horizon:d}
             GROUP BY customer_id, as_of
         )

@@ -17,14 +17,19 @@ from experiments.studies.study import Reward, Study
 from features.clock import DAY
 from features.errors import InvalidInput, NoData
 from features.ledger import read_arrow
+from features.purchases import REFUND, is_refund
 
 _DECISIONS = """
 SELECT i.customer_id, i.decided_at, i.action, i.channel, i.action_probability
 FROM decision_items i JOIN decisions d ON d.decision_id = i.decision_id
 WHERE d.origin = 'import' AND i.rank = 1 ORDER BY i.decided_at, i.customer_id, i.decision_id
 """
-_EVENTS = """
-SELECT customer_id, type, occurred_at, CAST(value AS DOUBLE PRECISION) AS value FROM events WHERE type IN ({})
+#: A purchase paid back is no purchase, but is taken off the money spent; a refund is what was paid back.
+_EVENTS = f"""
+SELECT customer_id, type, occurred_at,
+    CAST(CASE WHEN type = '{REFUND}' THEN abs(value) ELSE value END AS DOUBLE PRECISION) AS value,
+    CASE WHEN type <> '{REFUND}' AND {is_refund("type", "value")} THEN 0 ELSE 1 END AS counted
+FROM events WHERE type IN ({{}})
 """
 _CUSTOMERS = "SELECT customer_id, created_at, attributes FROM customers"
 #: Probabilities of all arms must sum to 1 this closely for the log to be one draw from them.
@@ -130,7 +135,8 @@ def _happenings(url: str, study: Study, names: pa.Array) -> dict[str, Happenings
     for kind in study.event_types:
         mine = events.filter(pc.equal(pc.cast(events["type"], pa.string()), kind))
         columns = (mine["code"].to_numpy().astype(np.int64), mine["occurred_at"].to_numpy().astype(np.int64))
-        found[kind] = Happenings.of(*columns, np.asarray(mine["value"].to_numpy(), dtype=np.float64))
+        value, counted = mine["value"].to_numpy().astype(np.float64), mine["counted"].to_numpy().astype(np.bool_)
+        found[kind] = Happenings.of(*columns, value, counted)
     return found
 
 

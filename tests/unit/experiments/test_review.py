@@ -135,6 +135,23 @@ def test_only_purchases_after_the_first_decision_and_within_the_window_count(tmp
     ledger.close()
 
 
+def test_money_paid_back_is_no_purchase_and_is_taken_off_the_revenue(tmp_path: Path) -> None:
+    ledger = open_ledger(settings(tmp_path).ledger)
+    for n in range(120):
+        decide(ledger, f"c{n}", NOW - 10 * DAY, "holdout" if n < 60 else "everyone")
+    at = NOW - 9 * DAY
+    ledger.append_events(
+        [purchase(f"c{n}", f"in{n}", at, 50.0) for n in range(30, 90)]
+        + [purchase(f"c{n}", f"back{n}", at, -20.0) for n in range(75, 105)]
+        + [Event(f"refund{n}", f"c{n}", "refund", at, value=5.0) for n in range(20)]
+    )
+    conversion, revenue = review_holdout(settings(tmp_path, 0.5), NOW).estimates
+    assert (conversion.treatment_mean, conversion.control_mean) == pytest.approx((30 / 60, 30 / 60))
+    assert revenue.treatment_mean == pytest.approx((30 * 50.0 - 30 * 20.0) / 60)
+    assert revenue.control_mean == pytest.approx((30 * 50.0 - 20 * 5.0) / 60)
+    ledger.close()
+
+
 def test_the_ratio_check_is_the_chi_square_test_of_scipy() -> None:
     check = check_ratio(9_400, 600, 0.05)
     assert check.p_value == pytest.approx(chisquare([9_400, 600], [9_500, 500]).pvalue)

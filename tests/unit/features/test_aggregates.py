@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,7 +130,22 @@ def test_purchases_count_and_add_up_exactly() -> None:
 
 def test_amounts_that_no_sum_could_hold_are_missing_or_limited() -> None:
     rows = [event("purchase", 1, value) for value in (float("inf"), float("nan"), 1e300, -2e300, 5.0)]
-    check(features(history([customer()], rows)), purchases_total=5.0, spend_total=5.0, largest_order_value=1e12)
+    check(features(history([customer()], rows)), purchases_total=4.0, spend_total=5.0, largest_order_value=1e12)
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("purchase", -1.0), ("refund", 1.0), ("refund", -1.0)])
+def test_a_refund_is_no_purchase_and_no_activity_and_is_taken_off_what_was_spent(kind: str, sign: float) -> None:
+    rows = [event("purchase", 40, 50.0), event("purchase", 10, 30.0), event(kind, 5, sign * 20.0)]
+    found = features(history([customer()], rows))
+    check(found, days_since_last_purchase=10.0, purchases_30d=1.0, purchases_90d=2.0, purchases_total=2.0)
+    check(found, spend_30d=10.0, spend_90d=60.0, spend_total=60.0, spend_trend=10.0 - 50.0)
+    check(found, average_order_value=40.0, largest_order_value=50.0)
+    check(found, days_since_last_activity=10.0, events_7d=0.0)
+
+
+def test_who_only_got_money_back_never_bought() -> None:
+    found = features(history([customer()], [event("purchase", 5, -20.0), event("refund", 3, None)]))
+    check(found, days_since_last_purchase=None, purchases_total=0.0, spend_total=-20.0, average_order_value=None)
 
 
 def test_care_knows_the_last_score_and_the_mean() -> None:

@@ -23,7 +23,7 @@ class Past:
         self.database = duckdb.connect()
         for columns in (
             "customers (customer_id VARCHAR, created_at BIGINT)",
-            "events (customer_id VARCHAR, type VARCHAR, occurred_at BIGINT)",
+            "events (customer_id VARCHAR, type VARCHAR, occurred_at BIGINT, value DOUBLE DEFAULT NULL)",
             "decision_items (decision_id VARCHAR, rank BIGINT, customer_id VARCHAR, decided_at BIGINT,"
             " action VARCHAR, channel VARCHAR, shown_at BIGINT)",
             "outcomes (decision_id VARCHAR, rank BIGINT, kind VARCHAR, occurred_at BIGINT)",
@@ -32,7 +32,9 @@ class Past:
 
     def add(self, table: str, *rows: tuple[Any, ...]) -> Past:
         for row in rows:
-            self.database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            names = self.database.table(table).columns[: len(row)]
+            marks = ", ".join("?" * len(row))
+            self.database.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", row)
         return self
 
     def query(self, sql: str) -> Any:
@@ -66,6 +68,19 @@ def test_only_a_purchase_is_a_conversion() -> None:
     past = Past().add("customers", ("a", 0), ("b", 0), ("c", 0))
     past.add("events", ("a", "purchase", 100), ("b", "session", 100), ("c", "purchase", 110))
     assert {name: bought for name, (bought, _) in labels_of(past, 100).items()} == {"a": 1.0, "b": 0.0, "c": 0.0}
+
+
+@pytest.mark.parametrize("money_back", [("purchase", 105, -20.0), ("refund", 105, 20.0), ("refund", 105, None)])
+def test_a_refund_is_neither_a_conversion_nor_an_activity(money_back: tuple[str, int, float | None]) -> None:
+    past = Past().add("customers", ("a", 0), ("b", 0))
+    past.add("events", ("a", "session", 95), ("a", *money_back), ("b", money_back[0], 95, money_back[2]))
+    assert labels_of(past, 100) == {"a": (0.0, 1.0), "b": (0.0, None)}
+
+
+@pytest.mark.parametrize("value", [None, 0.0, 20.0])
+def test_a_purchase_for_nothing_or_without_a_price_is_a_conversion(value: float | None) -> None:
+    past = Past().add("customers", ("a", 0)).add("events", ("a", "purchase", 105, value))
+    assert labels_of(past, 100) == {"a": (1.0, None)}
 
 
 def test_a_customer_who_was_not_known_at_the_cut_off_has_no_label() -> None:

@@ -79,6 +79,17 @@ def test_a_decision_earns_what_its_customer_did_from_its_moment_to_the_end_of_it
     assert units.log("net").unit is not None
 
 
+def test_a_purchase_paid_back_did_not_happen_and_is_taken_off_however_it_is_written(ledger: Ledger) -> None:
+    fill(ledger)
+    ledger.append_events([
+        bought("paid back by sign", "b", T + 2 * DAY + HOUR, -3.0),
+        bought("sent back by sign", "b", T + 2 * DAY + HOUR, -1.5, "refund"),
+    ])  # fmt: skip
+    units = read_units(ledger.url, STUDY, T + 4 * DAY)
+    assert units.rewards["bought"].tolist() == [1.0, 1.0, 1.0, 0.0]
+    assert units.rewards["net"].tolist() == [2.5, 0.0, 4.0, -4.5]
+
+
 def test_only_what_was_known_before_the_decision_is_known(ledger: Ledger) -> None:
     fill(ledger)
     units = read_units(ledger.url, STUDY, T + 4 * DAY)
