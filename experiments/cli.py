@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -138,6 +140,8 @@ def up(
     from experiments.up import up as run
     from features.settings import load_settings
 
+    # A terminal of another encoding gets a question mark for what it cannot show, and never ends what runs.
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="replace")
     raise typer.Exit(run(Plan(load_settings(home), customers, port, once, seconds, traffic), Console()))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -10,8 +13,8 @@ from rich.text import Text
 from experiments.score import RECENT, Score
 
 
-def panel(score: Score, address: str, seconds: float, notes: list[str]) -> RenderableType:
-    """The live summary: decisions, rewards against random, channels, the policy's snapshot."""
+def panel(score: Score, address: str, seconds: float, notes: Sequence[str], bar: str = "█") -> RenderableType:
+    """The live summary: decisions, rewards against random, channels, the policy's snapshot, and what goes wrong."""
     rate = score.decisions / max(seconds, 1e-9)
     lead = Text.assemble(
         (f"{score.decisions:,}", "bold"),
@@ -25,8 +28,19 @@ def panel(score: Score, address: str, seconds: float, notes: list[str]) -> Rende
         "policy ", (score.policy or "-", "bold"), f" (its number grows as it learns), model {model}"
     )
     below = [Text(note, style="dim") for note in notes]
-    parts: list[RenderableType] = [lead, learned, rewards(score), shares(score), *below]
-    return Panel(Group(*parts), title=f"segue  {address}", title_align="left")
+    wrong = [Text(one, style="yellow") for one in troubles(score)]
+    parts: list[RenderableType] = [lead, learned, rewards(score), shares(score, bar), *wrong, *below]
+    return Panel(Group(*parts), title=f"segue  {escape(address)}", title_align="left")
+
+
+def troubles(score: Score) -> list[str]:
+    """What went wrong so far, in sentences; the playing goes on all the same."""
+    told = [f"{score.errors:,} steps failed, the latest because {score.last_error}"] if score.errors else []
+    if score.unknown:
+        told.append(
+            f"shown, but unknown to the simulated world and so not answered: {', '.join(sorted(score.unknown))}"
+        )
+    return told
 
 
 def rewards(score: Score) -> Table:
@@ -42,14 +56,14 @@ def rewards(score: Score) -> Table:
     return table
 
 
-def shares(score: Score) -> Table:
+def shares(score: Score, bar: str = "█") -> Table:
     """Where decisions went."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for channel, count in score.channels.most_common():
         share = count / max(1, score.decisions)
-        table.add_row(channel, f"{share:.0%}", "█" * round(30 * share))
+        table.add_row(Text(channel), f"{share:.0%}", bar * round(30 * share))
     for reason, count in score.fallbacks.most_common():
-        table.add_row(f"fallback: {reason}", f"{count / max(1, score.decisions):.0%}", "")
+        table.add_row(Text(f"fallback: {reason}"), f"{count / max(1, score.decisions):.0%}", "")
     return table
 
 
@@ -60,7 +74,7 @@ def line(score: Score, seconds: float) -> str:
     return (
         f"{_clock(seconds)} {score.decisions:,} decisions, reward {chosen:.2f} (random {random:.2f}), "
         f"{score.accepted / max(1, score.contacts):.1%} accepted, policy {score.policy}, {channels}, "
-        f"{score.errors} errors"
+        f"{score.errors:,} errors{f' ({score.last_error})' if score.errors else ''}"
     )
 
 

@@ -2,55 +2,67 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import httpx
 import numpy as np
 from rich.console import Console
 
+from experiments.editions import Editions, Read, nobody_knows
 from experiments.history import answer_kind
 from experiments.homes import Population
+from experiments.score import first_item
 from experiments.simulator import response_probability
+from experiments.traffic import arm_of
 from features import clock
-from features.domain import DO_NOTHING, Arm
+from features.domain import DO_NOTHING
 from features.errors import NotReady
 
 #: Customers asked about until one gets an action; one in twenty is in the holdout, some allow no channel.
 _TRIES = 50
 
 
-def send_once(client: httpx.Client, population: Population, run: str, console: Console) -> int:
+def send_once(
+    client: httpx.Client, population: Population, run: str, console: Console, read: Read = nobody_knows
+) -> int:
     """Decides for customers until one gets an action, reports an outcome, prints both. 1 when none gets one.
 
     Raises NotReady when the service does not answer as it should.
     """
     answer: dict[str, Any] = {}
+    reasons: Counter[str] = Counter()
     for n, customer in enumerate(population.customer_ids[:_TRIES]):
         answer = _post(client, "/v1/decide", {"request_id": f"{run}-{n}", "customer_id": customer})
-        if answer["items"][0]["action"] != DO_NOTHING.action:
+        if arm_of(first_item(answer)) != DO_NOTHING:
             break
+        reasons[answer["reason"] or "doing nothing was drawn"] += 1
     console.print("decision")
     console.print_json(data=answer)
-    if not answer or answer["items"][0]["action"] == DO_NOTHING.action:
-        console.print(f"segue: none of {_TRIES} customers got an action; `segue explain` says why", highlight=False)
+    if not answer or arm_of(first_item(answer)) == DO_NOTHING:
+        told = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+        console.print(
+            f"segue: none of {reasons.total()} customers got an action ({told}); `segue explain` says why",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
         return 1
-    outcome = _outcome(population, answer, run)
+    outcome = _outcome(population, answer, run, read)
     taken = _post(client, "/v1/outcomes", outcome)
     console.print("outcome")
     console.print_json(data={"sent": outcome, "answer": taken})
     return 0 if taken["accepted"] == 1 else 1
 
 
-def _outcome(population: Population, answer: dict[str, Any], run: str) -> dict[str, Any]:
+def _outcome(population: Population, answer: dict[str, Any], run: str, read: Read) -> dict[str, Any]:
     """A simulated customer answers as its world says; of a real one only that the message was seen is reported."""
-    item, now = answer["items"][0], clock.now()
-    arm, catalogue = Arm(item["action"], item["channel"]), population.world.catalogue
+    arm, now = arm_of(first_item(answer)), clock.now()
+    world = Editions(population.world, read).of(answer["versions"].get("catalogue"))
     kind: str | None = None
-    if population.simulated:
+    if population.simulated and arm in world.arm_truth:
         u = np.random.default_rng(now).random(2)
-        accepted = bool(u[0] < response_probability(population.world, answer["customer_id"], arm, now))
-        success = str(catalogue.actions[arm.action].outcome)
-        kind = answer_kind(catalogue.channels[arm.channel], accepted, success, float(u[1]))
+        accepted = bool(u[0] < response_probability(world, answer["customer_id"], arm, now))
+        success = str(world.catalogue.actions[arm.action].outcome)
+        kind = answer_kind(world.catalogue.channels[arm.channel], accepted, success, float(u[1]))
     return {
         "outcome_id": f"{run}-outcome",
         "decision_id": answer["decision_id"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,13 @@ from features.domain import DO_NOTHING
 
 #: Decisions of the recent past, to see learning that a total would hide.
 RECENT = 500
+_NO_ITEM: Mapping[str, Any] = {"rank": 1, "action": DO_NOTHING.action, "channel": None}
+
+
+def first_item(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an answer of `/v1/decide` says to do first, doing nothing where it says nothing."""
+    items: Sequence[Mapping[str, Any]] = answer.get("items") or [_NO_ITEM]
+    return items[0]
 
 
 @dataclass(slots=True)
@@ -31,13 +38,22 @@ class Score:
     actions: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    #: Offers that were shown and that the simulated world knows nothing of, by arm: nobody answered them.
+    unknown: Counter[str] = field(default_factory=Counter)
+    #: Why the latest step that failed did.
+    last_error: str = ""
     policy: str = ""
     bundle: str | None = None
     recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT))
 
+    def failed(self, why: str) -> None:
+        """Takes a step that failed."""
+        self.errors += 1
+        self.last_error = why
+
     def count(self, answer: Mapping[str, Any], accepted: bool) -> None:
         """Takes one answer of `/v1/decide`, and whether the customer accepted what it said."""
-        item = answer["items"][0]
+        item = first_item(answer)
         contact = item["action"] != DO_NOTHING.action
         self.decisions += 1
         self.contacts += contact

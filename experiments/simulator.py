@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -39,6 +39,8 @@ class World:
     seed: int
     catalogue: Catalogue
     size: int = 2_000
+    #: What is known already of arms, which the catalogue may have changed since: see `under`.
+    kept: Mapping[Arm, tuple[float, Array]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def customer_ids(self) -> tuple[str, ...]:
@@ -53,6 +55,14 @@ class World:
     def arm_truth(self) -> dict[Arm, tuple[float, Array]]:
         """Arm -> (constant, taste for each trait) of the response's logit."""
         return _arm_truth(self)
+
+    def under(self, catalogue: Catalogue) -> World:
+        """The same customers under an edited catalogue.
+
+        Arms that were there are answered as before, whatever the catalogue now says they are worth; new ones have the
+        truth a world of this seed gives them.
+        """
+        return World(self.seed, catalogue, self.size, {**self.kept, **self.arm_truth})
 
     def uniforms(self, purpose: str, names: Sequence[str], count: int = 8) -> Array:
         """(names, count) numbers in (0, 1), a keyed hash of seed, purpose and name; `count` at most 8."""
@@ -188,7 +198,7 @@ def _arm_truth(world: World) -> dict[Arm, tuple[float, Array]]:
         for treatment in action.treatments:
             arm = Arm(action.id, treatment.channel)
             tone = world.normals("tone", [arm.key], 1)[0, 0] + world.normals("reach", [arm.channel], 1)[0, 0]
-            truth[arm] = (base - 0.4 + 0.2 * tone, taste)
+            truth[arm] = world.kept.get(arm, (base - 0.4 + 0.2 * tone, taste))
     return truth
 
 

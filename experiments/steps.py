@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -49,7 +50,7 @@ class Steps:
             self._console.print(f"{name}: {self.seconds[name]:.1f} s")
 
     def _tell(self, task: TaskID, share: float, note: str) -> None:
-        self._bars.update(task, completed=min(0.999, share), note=note)
+        self._bars.update(task, completed=min(0.999, share), note=escape(note))
 
     def table(self) -> Table:
         """The times of all steps, and their sum."""

@@ -13,10 +13,11 @@ import httpx
 import numpy as np
 from rich.console import Console
 
+from experiments.editions import kept_by
 from experiments.homes import Population, populate
 from experiments.once import send_once
 from experiments.play import play, wait
-from experiments.processes import Children, choose_port, wait_until_ready
+from experiments.processes import STOPPING, Children, choose_port, wait_until_ready
 from experiments.steps import Steps
 from experiments.traffic import Traffic
 from features import clock
@@ -50,24 +51,37 @@ def up(plan: Plan, console: Console) -> int:
     0 when it was stopped, timed out, or `once` went through; 1 when `once` got no action. Raises SegueError with the
     reason when something cannot start.
     """
-    with stoppable(), Children(plan.settings.home / "logs") as children:
+    with stoppable():
         try:
-            return _run(plan, children, console)
-        except Stopped:
-            console.print("stopping")
+            with Children(plan.settings.home / "logs") as children:
+                return _until_stopped(plan, children, console)
+        except Stopped:  # while everything was being taken down
             return 0
+
+
+def _until_stopped(plan: Plan, children: Children, console: Console) -> int:
+    try:
+        return _run(plan, children, console)
+    except Stopped:
+        console.print("stopping")
+        return 0
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped, once: while everything is being taken down a second one is not heard."""
+    """What asks us to stop raises Stopped, once: while everything is being taken down a second one is not heard.
+
+    A closed terminal stays ignored where it was ignored (`nohup`).
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        for one in (signal.SIGINT, signal.SIGTERM):
+        for one in STOPPING:
             signal.signal(one, signal.SIG_IGN)
         raise Stopped
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    hung_up = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heeded = [one for one in STOPPING if not (hung_up and one == signal.SIGHUP)]
+    before = {one: signal.signal(one, stop) for one in heeded}
     try:
         yield
     finally:
@@ -105,7 +119,7 @@ def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Popu
     with steps.step("Training") as told:
         trained = _train(settings, ledger, told)
     if trained:
-        console.print(trained)
+        console.print(trained, markup=False, highlight=False)
     return population
 
 
@@ -129,7 +143,7 @@ def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None
 def _start(settings: Settings, port: int, address: str, children: Children) -> None:
     segue = [sys.executable, "-m", "features.cli"]
     home = ["--home", str(settings.home)]
-    children.start("worker", [*segue, "work", *home])
+    children.start("worker", [*segue, "work", *home], stays=True)
     service = children.start("service", [*segue, "serve", *home, "--port", str(port)])
     wait_until_ready(address, service)
 
@@ -139,7 +153,7 @@ def _greet(population: Population, address: str, settings: Settings, console: Co
     layer = holdout_layer(settings.holdout_share)
     open_ones = (c for c in population.customer_ids if layer.assign(settings.assignment_salt, c) != layer.variant)
     body = f'{{"request_id": "try-{clock.now()}", "customer_id": "{next(open_ones, "nobody")}"}}'
-    console.print(f"\nSegue decides at {address}  (pages: {address}/docs)\n", highlight=False)
+    console.print(f"\nSegue decides at {address}  (pages: {address}/docs)\n", highlight=False, markup=False)
     console.print(
         f"curl -s {address}/v1/decide -H 'content-type: application/json' -d '{body}'\n",
         highlight=False, markup=False, soft_wrap=True,
@@ -150,12 +164,12 @@ def _use(
     plan: Plan, population: Population, client: httpx.Client, children: Children, ledger: Ledger, console: Console
 ) -> int:
     now = clock.now()
+    if plan.once:
+        return send_once(client, population, f"once-{now}", console, kept_by(ledger))
     traffic = Traffic(
         client, population.world, population.customer_ids, np.random.default_rng([plan.settings.seed, now]), clock.now,
-        f"live-{now}",
+        f"live-{now}", kept_by(ledger),
     )  # fmt: skip
-    if plan.once:
-        return send_once(client, population, f"once-{now}", console)
     if population.simulated or plan.traffic:
         return play(traffic, str(client.base_url), children, console, plan.seconds)
     console.print(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +11,36 @@ import httpx
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.live import Live
 
+from experiments.editions import Read, kept_by, nobody_knows
 from experiments.homes import Population
 from experiments.live import line, panel
 from experiments.once import send_once
-from experiments.play import play, wait
+from experiments.play import Screen, play, wait
 from experiments.processes import Children
-from experiments.simulator import World, expected_rewards
+from experiments.score import Score
+from experiments.simulator import World, expected_rewards, response_probabilities
 from experiments.traffic import Traffic
-from features.catalogue import load_catalogue
+from features.catalogue import Catalogue, load_catalogue, parse_catalogue
 from features.clock import DAY, parse_time
 from features.domain import DO_NOTHING, Arm
 from features.errors import NotReady
 from features.ledger import open_ledger
 from features.settings import SHIPPED
 
+SMALL = """
+[[group]]
+id = "drinks"
+[[channel]]
+id = "web"
+outbound = false
+[[action]]
+id = "tea"
+group = "drinks"
+value = 2.0
+treatment = [{ channel = "web", content = "tea" }]
+"""
 CATALOGUE = load_catalogue(SHIPPED / "catalogue")
 WORLD = World(3, CATALOGUE, 60)
 NOW = 20_000 * DAY
@@ -37,6 +54,9 @@ class Service:
 
     def __init__(self, choose: Any, holdout: tuple[str, ...] = ()) -> None:
         self.choose, self.holdout = choose, holdout
+        self.catalogue = CATALOGUE
+        self.instead: dict[str, httpx.Response] = {}
+        self.out_of_time = self.empty = False
         self.decided: dict[str, dict[str, Any]] = {}
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.down = False
@@ -47,6 +67,9 @@ class Service:
     def answer(self, request: httpx.Request) -> httpx.Response:
         if self.down:
             raise httpx.ConnectError("nobody there")
+        for path, response in self.instead.items():
+            if request.url.path.startswith(path):
+                return httpx.Response(response.status_code, content=response.content, request=request)
         if request.method == "GET":
             return httpx.Response(200, json=self.decided[request.url.path.rsplit("/", 1)[1]])
         body = json.loads(request.content)
@@ -56,19 +79,22 @@ class Service:
         return httpx.Response(200, json={"accepted": 1, "duplicates": 0, "rejected": []})
 
     def decide(self, body: dict[str, Any]) -> dict[str, Any]:
-        arms = [a for a in CATALOGUE.arms() if a.channel in body.get("channels", CATALOGUE.channels)]
+        arms = [a for a in self.catalogue.arms() if a.channel in body.get("channels", self.catalogue.channels)]
         held = body["customer_id"] in self.holdout
         arm = DO_NOTHING if held else self.choose(body["customer_id"], arms)
         name = f"d-{len(self.decided)}"
         considered = [DO_NOTHING] if held else [*arms, DO_NOTHING]
+        reason, fallback = ("holdout" if held else None), None
+        if self.out_of_time:
+            arm, considered, reason, fallback = DO_NOTHING, [], "deadline_exceeded", "deadline_exceeded"
         self.decided[name] = {"candidates": [wire(a) | {"stage": None} for a in considered]}
         return {
             "decision_id": name,
             "customer_id": body["customer_id"],
-            "items": [wire(arm) | {"rank": 1}],
-            "reason": "holdout" if held else None,
-            "fallback_reason": None,
-            "versions": {"policy": "p/1", "bundle": None},
+            "items": [] if self.empty else [wire(arm) | {"rank": 1}],
+            "reason": reason,
+            "fallback_reason": fallback,
+            "versions": {"policy": "p/1", "bundle": None, "catalogue": self.catalogue.version},
         }
 
     def said(self, path: str) -> list[dict[str, Any]]:
@@ -83,9 +109,27 @@ def best(customer: str, arms: list[Arm]) -> Arm:
     return arms[int(expected_rewards(WORLD, [customer], arms)[0].argmax())]
 
 
-def traffic(service: Service, seed: int = 0) -> Traffic:
+def best_of_those(customer: str, arms: list[Arm]) -> Arm:
+    return best(customer, [arm for arm in arms if arm in WORLD.arms])
+
+
+def traffic(service: Service, seed: int = 0, read: Read = nobody_knows) -> Traffic:
     ids = WORLD.customer_ids
-    return Traffic(service.client(), WORLD, ids, np.random.default_rng(seed), lambda: NOW, "run")
+    return Traffic(service.client(), WORLD, ids, np.random.default_rng(seed), lambda: NOW, "run", read)
+
+
+def drawn(one: Traffic) -> str:
+    console = Console(record=True, width=160, file=io.StringIO())
+    console.print(panel(one.score, "http://segue", 60.0, []))
+    return console.export_text()
+
+
+def edited(new: str | None = None, gone: str | None = None, value: float = 12.0) -> Catalogue:
+    """The shipped catalogue with an action more, or one less."""
+    actions = {name: action for name, action in CATALOGUE.actions.items() if name != gone}
+    if new is not None:
+        actions[new] = replace(CATALOGUE.actions["loyalty_points"], id=new, value=value)
+    return replace(CATALOGUE, actions=actions, version=f"with {new} without {gone} at {value}")
 
 
 def played(service: Service, steps: int) -> Traffic:
@@ -158,18 +202,156 @@ def test_every_id_is_new() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_a_service_that_falters_is_forgiven_and_one_that_is_gone_is_not() -> None:
+def test_a_service_that_does_not_answer_is_waited_for_and_what_failed_is_counted() -> None:
     service = Service(best)
     one = traffic(service)
     service.down = True
-    assert [one.step() for _ in range(10)] == [None] * 10
+    assert [one.step() for _ in range(100)] == [None] * 100
+    assert one.failures == 100
     service.down = False
     assert one.step() is not None
-    assert one.score.errors == 10
-    service.down = True
-    assert [one.step() for _ in range(24)] == [None] * 24
-    with pytest.raises(NotReady, match="fails"):
+    assert one.failures == 0
+    assert one.score.errors == 100
+    assert one.score.last_error == "the service did not answer (ConnectError)"
+    assert "100 steps failed" in drawn(one)
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        (httpx.Response(429, json={"error": {"code": "slow_down", "message": "", "field": None}}), "429 slow_down"),
+        (httpx.Response(500, text="oh"), "500 Internal Server Error"),
+        (httpx.Response(422, json=["not", "ours"]), "422"),
+        (httpx.Response(200, text="<html>"), "not understood (JSONDecodeError)"),
+        (httpx.Response(200, json={}), "not understood (KeyError)"),
+        (httpx.Response(200, json=[1]), "not understood"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/decide", "/v1/shown", "/v1/outcomes", "/v1/events", "/v1/decisions"])
+def test_no_answer_of_the_service_ends_the_traffic(answered: httpx.Response, said: str, path: str) -> None:
+    service = Service(best)
+    service.instead[path] = answered
+    one = traffic(service)
+    for _ in range(60):
         one.step()
+    if answered.status_code != 200:
+        assert one.score.errors > 0
+        assert said in one.score.last_error
+    drawn(one)
+
+
+def test_a_decision_that_ran_out_of_time_is_counted_and_compared_with_nothing() -> None:
+    service = Service(best)
+    service.out_of_time = True
+    one = played(service, 30)
+    assert (one.score.decisions, one.score.compared, one.score.errors) == (30, 0, 0)
+    assert one.score.fallbacks["deadline_exceeded"] == one.score.reasons["deadline_exceeded"] == 30
+    assert service.said("/v1/shown") == []
+    assert "fallback: deadline_exceeded" in drawn(one)
+
+
+def test_an_answer_without_items_is_doing_nothing() -> None:
+    service = Service(best)
+    service.empty = True
+    assert played(service, 20).score.channels == Counter({"(nothing)": 20})
+
+
+def test_an_offer_added_while_traffic_plays_is_shown_and_answered_and_one_taken_away_is_not_missed() -> None:
+    service = Service(lambda _customer, arms: next(a for a in arms if a.action in ("brand_new", "loyalty_points")))
+    editions = {edition.version: edition for edition in (edited(new="brand_new"), edited(gone="loyalty_points"))}
+    one = traffic(service, read=editions.get)
+    for _ in range(50):
+        assert one.step() is not None
+    before = one.score.accepted
+    service.catalogue = edited(new="brand_new")
+    service.choose = lambda _customer, arms: next((a for a in arms if a.action == "brand_new"), DO_NOTHING)
+    for _ in range(300):
+        assert one.step() is not None
+    assert one.score.actions["brand_new"] > 100
+    assert one.score.accepted > before
+    assert one.score.unknown == Counter()
+    service.catalogue = edited(gone="loyalty_points")
+    service.choose = best_of_those
+    for _ in range(50):
+        assert one.step() is not None
+    assert one.score.errors == 0
+
+
+def test_an_offer_that_nobody_can_explain_is_shown_not_answered_and_said() -> None:
+    service = Service(lambda _customer, arms: next((a for a in arms if a.action == "brand_new"), DO_NOTHING))
+    service.catalogue = edited(new="brand_new")
+    one = played(service, 60)
+    assert one.score.unknown["brand_new@web"] > 0
+    assert service.said("/v1/shown")
+    assert service.said("/v1/outcomes") == []
+    assert "brand_new@web" in drawn(one)
+
+
+def test_customers_stay_the_same_when_the_catalogue_is_edited() -> None:
+    changed = WORLD.under(edited(new="brand_new", value=400.0))
+    ids, arms = WORLD.customer_ids, list(WORLD.arms)
+    assert (response_probabilities(changed, ids, arms, None) == response_probabilities(WORLD, ids, arms, None)).all()
+    assert {arm.action for arm in changed.arm_truth} == {arm.action for arm in WORLD.arms} | {"brand_new"}
+    new = response_probabilities(changed, ids, [Arm("brand_new", "web")], None)
+    assert 0.0 < new.mean() < 1.0
+    back = changed.under(edited(gone="loyalty_points")).under(CATALOGUE)
+    assert (response_probabilities(back, ids, arms, None) == response_probabilities(WORLD, ids, arms, None)).all()
+
+
+def test_an_edition_out_of_the_ledger_is_the_catalogue_that_decided(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    files = {"all.toml": SMALL}
+    version = parse_catalogue({name: text.encode() for name, text in files.items()}).version
+    ledger.keep_catalogue(version, files)
+    read = kept_by(ledger)
+    found = read(version)
+    assert found is not None
+    assert list(found.actions) == ["tea"]
+    assert read("never-kept") is None
+    ledger.close()
+
+
+@pytest.mark.parametrize("width", [1, 8, 20, 40, 200])
+def test_the_summary_fits_any_terminal_and_starts_with_nothing(width: int) -> None:
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
+    console.print(panel(Score(), "http://[::1]:3000", 0.0, ["a [bold]note"]))
+    assert line(Score(), 0.0)
+    if width > 100:
+        assert "http://[::1]:3000" in console.export_text()
+
+
+def test_names_with_brackets_are_shown_as_they_are() -> None:
+    score = Score()
+    score.channels["[red]web"], score.fallbacks["[x]"], score.decisions = 3, 1, 3
+    console = Console(record=True, width=120)
+    console.print(panel(score, "http://segue", 1.0, ["[note]"]))
+    text = console.export_text()
+    assert "[red]web" in text
+    assert "fallback: [x]" in text
+    assert "[note]" in text
+
+
+def test_where_a_terminal_cannot_be_drawn_on_lines_are_written() -> None:
+    for options in ({"force_terminal": False}, {"force_terminal": True, "_environ": {"TERM": "dumb"}}):
+        console = Console(record=True, width=120, file=io.StringIO(), **options)
+        with Live(console=console, auto_refresh=False) as live:
+            screen = Screen(live, console, Score(), "http://segue")
+            for passed in (0.0, 5.0, 10.1, 15.0, 20.0):
+                screen.show(passed, ["[x] happened"])
+        assert console.export_text().count("decisions, reward") == 2
+        assert console.file.getvalue().count("[x] happened") == 2
+
+
+def test_a_terminal_of_another_encoding_is_drawn_on_with_its_own_letters() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    console = Console(width=100, file=file, force_terminal=True)
+    score = played(Service(best), 20).score
+    with Live(console=console, auto_refresh=False) as live:
+        screen = Screen(live, console, score, "http://segue")
+        screen.show(1.0, [])
+        screen.end(2.0)
+    file.flush()
+    assert b"####" in file.buffer.getvalue()
 
 
 def test_the_summary_names_decisions_rewards_channels_and_policy() -> None:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from experiments.homes import fill_home, populate
-from experiments.processes import Children, choose_port, wait_until_ready
+from experiments.processes import Child, Children, choose_port, tail, unhurried, wait_until_ready
 from experiments.steps import Steps
 from experiments.up import Stopped, stoppable
 from features.clock import DAY
@@ -124,6 +124,77 @@ def test_a_child_that_dies_is_reported_with_the_end_of_its_log(tmp_path: Path) -
         child = children.start("worker", [sys.executable, "-c", "raise SystemExit('no ledger here')"])
         with pytest.raises(NotReady, match=r"worker ended with status 1(.|\n)*no ledger here"):
             wait_until_ready("http://127.0.0.1:9", child, 10.0)
+
+
+def test_what_a_decision_log_says_is_no_reason_for_an_end(tmp_path: Path) -> None:
+    log = tmp_path / "service.log"
+    log.write_text("listening\n" + "x" * 70_000 + "\nno room left on the disk\n" + '{"decision_id": "d-1"}\n' * 40)
+    assert tail(log).splitlines()[-1].strip() == "no room left on the disk"
+    assert "decision_id" not in tail(log)
+    assert "not to be read" in tail(tmp_path / "none.log")
+
+
+def test_a_killed_child_is_named_with_its_signal(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        child = children.start("service", [sys.executable, "-c", "import time; time.sleep(60)"])
+        child.process.kill()
+        child.process.wait()
+        with pytest.raises(NotReady, match="service ended by signal SIGKILL"):
+            children.check()
+
+
+def test_a_child_that_stays_is_started_again_and_the_others_go_on(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        service = children.start("service", [sys.executable, "-c", "import time; time.sleep(60)"])
+        worker = children.start("worker", [sys.executable, "-c", "print('hello', flush=True); 1 / 0"], stays=True)
+        worker.process.wait()
+        assert children.check() == []
+        worker.started -= 10.0
+        (told,) = children.check()
+        assert "worker ended and was started again, 1 times" in told
+        worker.process.wait()
+        assert worker.log.read_text().count("hello") == 2
+        assert service.process.poll() is None
+
+
+def test_a_stop_that_comes_while_a_child_is_started_waits_until_it_is_on_the_list(tmp_path: Path) -> None:
+    def starts() -> None:
+        with stoppable(), Children(tmp_path) as children, unhurried():
+            os.kill(os.getpid(), signal.SIGTERM)
+            started.append(children.start("service", [sys.executable, "-c", "import time; time.sleep(60)"]))
+
+    started: list[Child] = []
+    with pytest.raises(Stopped):
+        starts()
+    assert started[0].process.poll() is not None
+
+
+def test_a_stop_that_comes_while_children_are_taken_down_waits_until_they_are(tmp_path: Path) -> None:
+    def takes_down() -> None:
+        with stoppable(), unhurried():
+            os.kill(os.getpid(), signal.SIGINT)
+            children.stop()
+
+    children = Children(tmp_path)
+    child = children.start("service", [sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(Stopped):
+        takes_down()
+    assert child.process.poll() is not None
+
+
+def test_a_closed_terminal_stops_everything_unless_that_was_to_be_ignored() -> None:
+    def hangs_up() -> None:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.1)
+
+    with pytest.raises(Stopped):
+        hangs_up()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        hangs_up()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_child_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
