@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test test-all check format bench install clean
+.PHONY: run test test-all check format bench install install-serving clean
 
 run: install ## the whole thing: simulate, train, serve, learn. ARGS go to `segue up`
 	$(BIN)/segue up $(ARGS)
@@ -24,6 +24,12 @@ $(STAMP): requirements.lock pyproject.toml
 $(TEST_STAMP): $(STAMP) tests/requirements.lock
 	$(BIN)/python -m pip install --quiet --requirement tests/requirements.lock
 	touch $(TEST_STAMP)
+
+# Half the size of the whole: what `segue serve`, `work`, `decide`, `import` and `features` need.
+install-serving: ## on a machine that only serves
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-serving.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 
 test: $(TEST_STAMP) ## every test but the long proofs
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)

@@ -23,6 +23,8 @@ QUIET = {
     "FEAST_USAGE": "False",
 }
 
+_PACKAGES = {"features", "training", "serving", "experiments"}
+
 
 def main() -> None:
     """Runs one sub-command. An error made for people is printed without a traceback, with exit status 2."""
@@ -49,10 +51,22 @@ def main() -> None:
     except SegueError as error:
         print(f"segue: {error.message}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in _PACKAGES:
+            raise  # a fault of ours
+        print(f"segue: {_needs_more(error.name)}", file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         # A disk that is full, a folder that is not ours: nothing a traceback explains better.
         print(f"segue: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _needs_more(module: str) -> str:
+    return (
+        f"this command needs {module!r}, which this installation does not have: it only serves (requirements-serving.lock). "
+        "`make install` installs all of requirements.lock"
+    )
 
 
 def commands(app: typer.Typer) -> None:
