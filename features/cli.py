@@ -64,8 +64,8 @@ def main() -> None:
 
 def _needs_more(module: str) -> str:
     return (
-        f"this command needs {module!r}, which this installation does not have: it only serves (requirements-serving.lock). "
-        "`make install` installs all of requirements.lock"
+        f"this command needs {module!r}, which an installation that only serves does not have "
+        "(requirements-serving.lock); `make install` installs all of requirements.lock"
     )
 
 
