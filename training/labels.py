@@ -54,9 +54,10 @@ def history_span(history: Queryable, now: int) -> Span | None:
 def customer_labels(history: Queryable, cutoffs: Sequence[int], horizon: int, *, limit: int = MAX_CUSTOMERS) -> Any:
     """What every customer known before a cut-off did in the `horizon` microseconds from it on.
 
-    Columns: customer_id, as_of (the cut-off), conversion (1.0 after a purchase in [as_of, as_of + horizon), else 0.0; a refund
-    is none),    churn (1.0 without any activity there, else 0.0; NULL for a customer without activity in the `horizon` before, who
-    has nothing left to lose). Sorted by (as_of, customer_id). The caller keeps as_of + horizon inside the history.
+    Columns: customer_id, as_of (the cut-off), conversion (1.0 after a purchase in [as_of, as_of + horizon), else 0.0; a
+    refund is none), churn (1.0 without any activity there, else 0.0; NULL for a customer without activity in the
+    `horizon` before, who has nothing left to lose). Sorted by (as_of, customer_id). The caller keeps as_of + horizon
+    inside the history.
     """
     moments = ", ".join(f"({moment:d})" for moment in cutoffs)
     return history.query(
