@@ -45,7 +45,7 @@ def commands(app: typer.Typer) -> None:
 
 
 def evaluate(
-    log: Annotated[str, typer.Argument(help="A Parquet or CSV file of logged decisions, or: ledger.")],
+    log: Annotated[str, typer.Argument(help="A Parquet, CSV or JSON lines file of logged decisions, or: ledger.")],
     target: Annotated[
         list[str],
         typer.Option(
@@ -67,11 +67,25 @@ def evaluate(
     ] = None,
     reward: Annotated[str, typer.Option(help="Of the ledger: value (money less contact cost) or response.")] = "value",
     model: Annotated[bool, typer.Option(help="Fit reward models; without, only estimators that need none.")] = True,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the cells of a CSV file, such as ';'; found out when left out.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Print every estimator of every target.")] = False,
 ) -> None:
     """Value policies that never ran from the log of one that did, or say that the log cannot tell."""
     from experiments.evaluate_cli import Question, print_evaluation
 
-    print_evaluation(Question(log, target, home, column or (), context or (), reward, model))
+    print_evaluation(
+        Question(log, target, home, column or (), context or (), reward, model, _one_sign(delimiter), everything)
+    )
+
+
+def _one_sign(delimiter: str | None) -> str | None:
+    """A tab may be written as `tab` or `\\t`, which shells pass on as they are."""
+    found = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    if found is not None and (len(found) != 1 or found in '"\r\n'):
+        raise InvalidInput(f"--delimiter {delimiter!r}: one sign, such as ';' or tab", field="delimiter")
+    return found
 
 
 def study(

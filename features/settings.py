@@ -6,12 +6,14 @@ A home is the folder that holds one installation's state; nothing is read or wri
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from features.errors import InvalidInput
+from features.setting_values import fault, from_text, from_toml, nearest
+from features.toml_text import read_toml
 
 #: The files Segue ships: the default catalogue, mappings, samples.
 SHIPPED = Path(__file__).resolve().parent.parent / "data"
@@ -124,66 +126,40 @@ class Settings:
 def load_settings(home: Path | str | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a home: defaults, then `HOME/segue.toml`, then `SEGUE_*` variables, later ones win.
 
-    Raises InvalidInput that names the key for an unknown name or a value of the wrong type.
+    A `SEGUE_*` variable that resembles no setting is another program's (Kubernetes sets some for a service of that
+    name) and left alone. Raises InvalidInput that names the key for an unknown name, a value of another type, or one
+    out of range.
     """
     folder = Path(home or environment.get("SEGUE_HOME") or DEFAULT_HOME).resolve()
     settings = Settings(home=folder)
     file = folder / "segue.toml"
     if file.exists():
-        try:
-            settings = _with(settings, tomllib.loads(file.read_text()), str(file))
-        except tomllib.TOMLDecodeError as error:
-            raise InvalidInput(f"{file}: not TOML: {error}") from error
-    names = {f"SEGUE_{f.name.upper()}": f.name for f in fields(Settings) if f.name != "home"}
-    given = {names[key]: value for key, value in environment.items() if key in names}
-    return _with(settings, given, "environment")
+        settings = _with(settings, read_toml(file), from_toml, lambda key: f"{file}: {key}")
+    given = {
+        key.removeprefix(_PREFIX).lower(): value
+        for key, value in environment.items()
+        if key.startswith(_PREFIX) and nearest(key.removeprefix(_PREFIX), _KINDS) is not None and key != "SEGUE_HOME"
+    }
+    return _with(settings, given, from_text, lambda key: f"environment: {_PREFIX}{key.upper()}")
 
 
-def _with(settings: Settings, given: Mapping[str, object], source: str) -> Settings:
-    known = {f.name: type(getattr(settings, f.name)) for f in fields(Settings) if f.name != "home"}
-    values: dict[str, object] = {}
+_PREFIX = "SEGUE_"
+#: Name of each setting -> its type; the home is where the others are read.
+_KINDS = {f.name: type(f.default) for f in fields(Settings) if f.name != "home"}
+
+
+def _with(
+    settings: Settings,
+    given: Mapping[str, Any],
+    read: Callable[[type, Any], object],
+    named: Callable[[str], str],
+) -> Settings:
+    """With the values given, each `read` as its type; `named` says where a key stands."""
     for key, value in given.items():
-        if key not in known:
-            raise InvalidInput(f"{source}: unknown setting {key!r}; one of {', '.join(sorted(known))}", field=key)
-        try:
-            values[key] = _truth(value) if known[key] is bool else known[key](value)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"{source}: {key} must be a {known[key].__name__}, not {value!r}", field=key) from error
-    for key, (low, high) in _RANGES.items():
-        if key in values and not low <= values[key] <= high:  # type: ignore[operator]
-            raise InvalidInput(f"{source}: {key} must lie between {low:g} and {high:g}, not {values[key]}", field=key)
-    return replace(settings, **values)  # type: ignore[arg-type]
-
-
-#: What a setting may be; shares are shares, not percents.
-_RANGES = {
-    "port": (1, 65_535),
-    "workers": (1, 256),
-    "deadline_seconds": (0.001, 60.0),
-    "feature_max_age_days": (0.0, 36_500.0),
-    "refresh_hours": (0.01, 8_760.0),
-    "max_body_bytes": (1_024, 1 << 30),
-    "holdout_share": (0.0, 1.0),
-    "horizon_days": (0, 3_650),
-    "forgetting_days": (0.0, 36_500.0),
-    "late_days": (0.0, 36_500.0),
-    "poll_seconds": (0.01, 3_600.0),
-    "learn_seconds": (0.0, 86_400.0),
-    "apprentice_threshold": (0.0, 1.0),
-    "shadow_share": (0.0, 1.0),
-    "ramp_step_hours": (0.0, 8_760.0),
-    "ramp_risk": (0.0001, 1.0),
-    "gate_margin": (0.0, 1e9),
-    "gate_harm_margin": (0.0, 1.0),
-    "gate_segment_margin": (0.0, 1.0),
-    "gate_calibration_error": (0.0, 10.0),
-    "gate_latency_ratio": (0.1, 100.0),
-}
-
-
-def _truth(value: object) -> bool:
-    """A yes or no as TOML or the environment writes it. Raises ValueError for anything else."""
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if str(value).lower() not in words:
-        raise ValueError(value)
-    return words[str(value).lower()]
+        if key not in _KINDS:
+            meant = nearest(key, _KINDS)
+            advice = f"did you mean {meant}?" if meant else f"one of {', '.join(sorted(_KINDS))}"
+            raise InvalidInput(f"{named(key)} is no setting; {advice}", field=key)
+        if wrong := fault(key, _KINDS[key], value, read):
+            raise InvalidInput(f"{named(key)} {wrong}", field=key)
+    return replace(settings, **{key: read(_KINDS[key], value) for key, value in given.items()})  # type: ignore[arg-type]

@@ -51,9 +51,16 @@ def parse_toml(content: bytes) -> dict[str, Any]:
         found = re.search(r"line (\d+)", str(error))
         last = text.count("\n", 0, len(text.rstrip())) + 1
         line = int(found.group(1)) if found else last if "end of document" in str(error) else 1
-        raise NotToml(line, f"not TOML: {error}") from error
+        raise NotToml(line, f"not TOML: {error}{_key_on(text, line)}") from error
     except ValueError as error:  # Python reads at most 4,300 digits as one number
         raise NotToml(1, "not TOML: a number has too many digits") from error
+
+
+def _key_on(text: str, line: int) -> str:
+    """Which key stands on a line, for people who look for the key."""
+    lines = text.splitlines()
+    found = re.match(r"\s*([\w.\"'-]+)\s*=", lines[line - 1] if line <= len(lines) else "")
+    return f", at the key {found.group(1)}" if found else ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:

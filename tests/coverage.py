@@ -132,7 +132,10 @@ def samples(known: World, rows: int, logs: int, seed: int, fit: Fit = ridge) -> 
         if weight.sum() ** 2 < least * (weight @ weight):
             continue
         reached += 1
-        if log.reward.max() == 0.0 or replace(diagnose(evidence(log, target)), mean_weight=1.0).shortcoming():
+        if (
+            log.reward.max() == 0.0
+            or replace(diagnose(evidence(log, target)), mean_weight=1.0, expected_weight=1.0).shortcoming()
+        ):
             continue
         seen = evidence(log, target, cross_fitted(log, seed=number, fit=fit))
         yield {name: contributions(ESTIMATORS[name], seen, 0.0) for name in NAMES}

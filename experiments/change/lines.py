@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from experiments.change.finding import Finding
 from experiments.change.tally import Tally
 from experiments.change.worth import Estimate, Value
-from experiments.ope.page import number
 from features.clock import DAY, format_time
+from features.figures import number
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from experiments.change.again import Step
 from experiments.formulas import formula
 from experiments.ope.contributions import Contributions, contributions
-from experiments.ope.diagnostics import MEAN_WEIGHT_ERRORS, Diagnostics, diagnose, too_little
+from experiments.ope.diagnostics import Diagnostics, diagnose, too_little
 from experiments.ope.difference import difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence
@@ -141,14 +141,11 @@ def by_model(new: Floats, then: Floats, units: np.ndarray, seed: int) -> Estimat
 )
 def by_record(seen: Evidence, then: Evidence, found: Diagnostics) -> Estimate:
     """On decisions whose windows have closed. What the log could never play is the model's word alone."""
-    # What the new strategy spends on what was never possible is missing from the weights, and from nothing else.
-    expected_weight = 1.0 - float(seen.outside.mean())
     seldom = "what the new strategy does was seldom done"
     if little := too_little(len(seen), found.effective_sample_size, found.effective_responses, seldom):
         return Estimate(little, len(seen))
-    if abs(found.mean_weight - expected_weight) > MEAN_WEIGHT_ERRORS * found.mean_weight_error + 1e-9:
-        told = f"mean weight {found.mean_weight:.3f} ± {found.mean_weight_error:.3f} is not {expected_weight:.3f}"
-        return Estimate(f"{told}: the record's probabilities do not fit", len(seen))
+    if found.odd_weights and (wrong := found.wrong_weights()):
+        return Estimate(wrong, len(seen))
     new, today = (contributions(ESTIMATORS["dr"], one, 0.0) for one in (seen, then))
     gain = difference(new, today, "today", seen.payment)
     if gain.value is None or gain.interval is None:

@@ -16,9 +16,9 @@ from experiments.gate.promotion import Finding
 from experiments.gate.result import GateResult
 from experiments.ope.forest import Line, forest
 from experiments.ope.intervals import skewed
-from experiments.ope.page import number
 from experiments.report import STYLE
 from features.clock import format_time
+from features.figures import number
 from training.evaluate import Verdict
 
 #: Colours of the page, by verdict.

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from experiments.formulas import formula
 from experiments.ope.contributions import Contributions, contributions
-from experiments.ope.diagnostics import MOST_UNSUPPORTED, Diagnostics, diagnose, too_little
+from experiments.ope.diagnostics import MOST_UNSUPPORTED, Diagnostics, diagnose_target, too_little
 from experiments.ope.difference import apart, difference
 from experiments.ope.estimators import ESTIMATORS
 from experiments.ope.evidence import Evidence, evidence
@@ -66,14 +66,14 @@ def paired(
 ) -> Paired:
     """Values both on the same rows. `q_hat`, (n, k), are cross-fitted predictions, None for SNIPS.
 
-    `check_weights`: whether the mean weight must be 1 within two errors. Asked of the whole log once: of each of ten
-    segments it would call four honest logs in ten false.
+    `check_weights`: whether the mean weight must be 1 as far as luck allows. Asked of the whole log once: wrong
+    probabilities show there best.
     """
     try:
         seen = [evidence(log, target, q_hat) for target in (champion, candidate)]
     except InvalidInput as error:
         return Paired(error.message, len(log))
-    found = [diagnose(one) for one in seen]
+    found = [diagnose_target(log, t, one, 2) for t, one in zip((champion, candidate), seen, strict=True)]
     reason = next(filter(None, (_shortcoming(one, check_weights) for one in found)), None)
     if reason is not None:
         return Paired(reason, len(log), effective_sample_size=found[1].effective_sample_size)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from experiments.ope.evidence import Evidence, chunks
+from experiments.ope.feedback import LoggedFeedback
+from experiments.ope.mean_weight import FALSE_ALARMS, chance, error_foretold, error_unseen, once_in
 from experiments.ope.payments import effective_responses
+from experiments.ope.target import Target
 
 #: Fewest rows the weights must be worth; the intervals are proven from here on (`tests/coverage.py`).
 LEAST_EFFECTIVE_SAMPLE = 100.0
@@ -17,8 +20,6 @@ LEAST_EFFECTIVE_SAMPLE = 100.0
 LEAST_SAMPLE_OF_MONEY, LEAST_RESPONSES_OF_MONEY = 400.0, 10.0
 #: Largest share of rows in which the target plays what the log could not: their reward is nowhere in the data.
 MOST_UNSUPPORTED = 0.01
-#: The mean weight is 1 when the probabilities are what they say, within so many standard errors.
-MEAN_WEIGHT_ERRORS = 2.0
 #: A target's probability on impossible arms counts from here; less is rounding.
 _SOME = 1e-9
 
@@ -37,6 +38,17 @@ class Diagnostics:
     support: float
     #: (Σ w y)² / Σ (w y)², y the payments; None where rewards are a response or none.
     effective_responses: float | None = None
+    #: The mean weight of a log with right probabilities: less than 1 by what the target plays and the log could not.
+    expected_weight: float = 1.0
+    #: Targets looked at together, each of which may look odd by luck.
+    targets: int = 1
+    #: Standard error of the mean weight with what luck may have kept from being drawn (`mean_weight`).
+    luck_error: float = 0.0
+
+    @property
+    def odd_weights(self) -> bool:
+        """Whether the spread of the weights alone would call the mean too far off to be luck."""
+        return self._chance(self.mean_weight_error) < FALSE_ALARMS
 
     @property
     def least_sample(self) -> float:
@@ -50,12 +62,24 @@ class Diagnostics:
         seldom = "the log seldom did what the target does"
         if little := too_little(self.rows, self.effective_sample_size, self.effective_responses, seldom):
             return little
-        if abs(self.mean_weight - 1.0) > MEAN_WEIGHT_ERRORS * self.mean_weight_error + 1e-9:
+        return self.wrong_weights() if self.odd_weights else None
+
+    def wrong_weights(self) -> str | None:
+        """Why a mean weight that is off keeps a number back; None where it is luck, as the probabilities foretell."""
+        error = max(self.mean_weight_error, self.luck_error)
+        by_luck = self._chance(error)
+        if by_luck < FALSE_ALARMS:
             return (
-                f"mean weight {self.mean_weight:.3f} ± {self.mean_weight_error:.3f} is not 1: "
-                "the logged probabilities are not those the arms were drawn with"
+                f"mean weight {self.mean_weight:.3f} ± {error:.3f} instead of {self.expected_weight:.3f}: by luck that "
+                f"happens {once_in(by_luck)}, so the logged probabilities are most likely not those the arms were "
+                "drawn with"
             )
-        return None
+        # Heavy weights were not drawn yet, so the sample that was seen is worth less than it looks.
+        foretold = self.rows / (1.0 + self.rows * error * error)
+        return too_little(self.rows, foretold, self.effective_responses, "the log can seldom do what the target does")
+
+    def _chance(self, error: float) -> float:
+        return chance(self.mean_weight, self.expected_weight, error, self.targets)
 
 
 def too_little(rows: int, sample: float, responses: float | None, seldom: str) -> str | None:
@@ -85,6 +109,16 @@ def more_decisions(rows: int, least: float, had: float) -> str:
     return f"; about {math.ceil(more / unit) * unit:,} more decisions like these would do"
 
 
+def diagnose_target(log: LoggedFeedback, target: Target, seen: Evidence, targets: int = 1) -> Diagnostics:
+    """The same of one of so many `targets` on a log, whose probabilities are asked where the weights look odd."""
+    found = replace(diagnose(seen), targets=targets)
+    if not found.odd_weights:
+        return found
+    foretold = error_foretold(log, target)
+    known = log.logging_probability is not None
+    return replace(found, luck_error=foretold if known else max(foretold, found.luck_error))
+
+
 def diagnose(evidence: Evidence) -> Diagnostics:
     """In one pass over the weights; the standard error counts each customer once."""
     n, total, squares, largest, unsupported = len(evidence), 0.0, 0.0, 0.0, 0
@@ -103,4 +137,6 @@ def diagnose(evidence: Evidence) -> Diagnostics:
     effective = total * total / squares if squares > 0.0 else 0.0
     payment = evidence.payment
     responses = None if payment is None else effective_responses(evidence.weight, payment, evidence.unit)
-    return Diagnostics(n, effective, largest, mean, error, 1.0 - unsupported / n, responses)
+    expected = 1.0 - float(evidence.outside.mean())
+    luck = error_unseen(error, expected - mean, largest, n)
+    return Diagnostics(n, effective, largest, mean, error, 1.0 - unsupported / n, responses, expected, luck_error=luck)

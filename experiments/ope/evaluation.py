@@ -10,7 +10,7 @@ import numpy as np
 from experiments.inference import Verdict
 from experiments.ope import refusals
 from experiments.ope.contributions import Contributions, contributions, numbers
-from experiments.ope.diagnostics import Diagnostics, diagnose
+from experiments.ope.diagnostics import Diagnostics, diagnose_target
 from experiments.ope.difference import Difference, difference
 from experiments.ope.estimators import ESTIMATORS, Estimator
 from experiments.ope.evidence import Evidence, evidence
@@ -92,7 +92,7 @@ def evaluate(
     silent: dict[int, str] = silent_places(log)
     if len(silent) == len(places):
         raise InvalidInput(f"of no place anything can be told; of place {min(silent)}: {silent[min(silent)]}")
-    found = []
+    found, looks = [], len(targets) * (len(places) - len(silent))
     for done, place in enumerate(places):
         if place in silent:
             continue
@@ -102,7 +102,7 @@ def evaluate(
         for target in targets:
             here = target if mask.all() else target.take(mask)
             only = None if place is None or len(places) == 1 else int(place)
-            found.append(evaluate_one(part, here, q_hat, place=only, seed=seed))
+            found.append(evaluate_one(part, here, q_hat, place=only, seed=seed, targets=looks))
         progress((done + 1) / len(places))
     return found
 
@@ -119,11 +119,17 @@ def silent_places(log: LoggedFeedback) -> dict[int, str]:
 
 
 def evaluate_one(
-    log: LoggedFeedback, target: Target, q_hat: Floats | None = None, *, place: int | None = None, seed: int = 0
+    log: LoggedFeedback,
+    target: Target,
+    q_hat: Floats | None = None,
+    *,
+    place: int | None = None,
+    seed: int = 0,
+    targets: int = 1,
 ) -> Evaluation:
-    """Values one target; `q_hat`, (n, k), are cross-fitted predictions, None for the estimators without a model."""
+    """Values one target of so many; `q_hat`, (n, k), are cross-fitted predictions, None for no reward model."""
     seen = evidence(log, target, q_hat)
-    found = diagnose(seen)
+    found = diagnose_target(log, target, seen, targets)
     reason, number_of = found.shortcoming(), numbers(seen)
     estimates = tuple(
         _estimate(

@@ -1,62 +1,22 @@
-"""A log of decisions made anywhere, read from a Parquet or CSV file with named columns."""
+"""A log of decisions made anywhere, out of a table with named columns (`experiments.ope.log_table`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from experiments.ope.columns import ColumnNames, completed
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
 from experiments.ope.refusals import refuse
-from features.errors import InvalidInput, NotFound
+from features.clock import parse_time
+from features.errors import InvalidInput
 
 #: A text column of the context becomes one column for each of its commonest values.
 MOST_TEXT_VALUES = 20
-
-
-#: What a column that names the decision is commonly called; one decision twice is then found without being told.
-DECISION_NAMES = ("decision", "decisionid", "request_id", "event_id", "impression_id", "row_id", "uuid", "id")
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnNames:
-    """What the columns of a file are called. The first three must be there; the others are used where they are.
-
-    `context`, `allowed` and `logging` are beginnings of names; what follows `allowed` and `logging` is the arm's name.
-    """
-
-    arm: str = "arm"
-    action_probability: str = "action_probability"
-    reward: str = "reward"
-    customer: str = "customer_id"
-    decision: str = "decision_id"
-    decided_at: str = "decided_at"
-    place: str = "place"
-    context: str = "x_"
-    allowed: str = "allowed_"
-    logging: str = "logged_"
-
-
-def read_table(path: Path) -> pa.Table:
-    """The file as a table. Raises NotFound or InvalidInput that names the file."""
-    if not path.is_file():
-        raise NotFound(f"no file {path}; name a Parquet or CSV file, or say: ledger", field="log")
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            import pyarrow.parquet as parquet
-
-            return parquet.read_table(path)
-        import pyarrow.csv as csv
-
-        return csv.read_csv(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is neither Parquet nor CSV: {str(error)[:200]}", field="log") from error
 
 
 def feedback_of(
@@ -66,7 +26,7 @@ def feedback_of(
 
     Raises InvalidInput where a column is missing or a row is at fault.
     """
-    names = _completed(names or ColumnNames(), table)
+    names = completed(names or ColumnNames(), table.column_names)
     arms, arm = _arms(table, names)
     matrix, context_names = context_matrix(table, _context_columns(table, names) if context is None else context)
     allowed = per_arm(table, names.allowed, arms)
@@ -87,33 +47,14 @@ def feedback_of(
     )
 
 
-def _completed(names: ColumnNames, table: pa.Table) -> ColumnNames:
-    """With the decision's column found by a common name where it has not ours. Raises InvalidInput for what is missing:
-    one of the first three, or one that was named."""
-    present, usual = table.column_names, ColumnNames()
-    for what in ("arm", "action_probability", "reward", "customer", "decision", "decided_at", "place"):
-        column, needed = getattr(names, what), what in ("arm", "action_probability", "reward")
-        if column in present or (not needed and column == getattr(usual, what)):
-            continue
-        have = ", ".join(present[:20])
-        raise InvalidInput(
-            f"no column {column!r} in the log; it has {have}; name it with --column {what}=COLUMN",
-            field=column,
-            code="no_column",
-        )
-    if names.decision in present:
-        return names
-    taken = {names.arm, names.action_probability, names.reward, names.customer, names.decided_at, names.place}
-    known = {name.lower(): name for name in present if name not in taken}
-    return replace(names, decision=next((known[n] for n in DECISION_NAMES if n in known), names.decision))
-
-
 def numbers(table: pa.Table, column: str) -> Floats:
     """(n,) the column as numbers, NaN where missing. Raises InvalidInput for text that is no number."""
+    found = _readable(table, column)
     try:
-        values = pc.cast(table.column(column), pa.float64()).to_numpy()
+        # A whole number beyond 2^53 loses its last digits here, and as an amount it may.
+        values = pc.cast(found, pa.float64(), safe=False).to_numpy()
     except pa.ArrowException as error:
-        _refuse_text(table, column, float, "no_number", "is no number")
+        _refuse_text(found, column, float, "no_number", "is no number")
         raise InvalidInput(f"column {column!r} holds no numbers: {str(error)[:120]}", field=column) from error
     return np.ascontiguousarray(values, dtype=np.float64)
 
@@ -136,8 +77,8 @@ def context_matrix(table: pa.Table, columns: Sequence[str]) -> tuple[Floats, tup
     for name in columns:
         if name not in table.column_names:
             raise InvalidInput(f"no column {name!r} in the log to use as context", field=name, code="no_column")
-        column = table.column(name)
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = _readable(table, name)
+        if not pa.types.is_string(column.type):
             parts.append(moments(table, name).astype(float) if _is_time(column.type) else numbers(table, name))
             labels.append(name)
             continue
@@ -151,30 +92,32 @@ def context_matrix(table: pa.Table, columns: Sequence[str]) -> tuple[Floats, tup
 
 def moments(table: pa.Table, column: str) -> Any:
     """(n,) a time column in microseconds; a whole number is taken to be that already."""
-    values = table.column(column)
+    values = _readable(table, column)
     refuse(np.asarray(pc.is_null(values)), "time_missing", "no time in {rows}", column)
     try:
         if _is_time(values.type):
             values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
         return pc.cast(values, pa.int64()).to_numpy()
     except pa.ArrowException as error:
-        _refuse_text(table, column, datetime.fromisoformat, "no_time", "is no time")
-        raise InvalidInput(f"column {column!r} holds no times: {str(error)[:120]}", field=column) from error
+        _refuse_text(values, column, parse_time, "no_time", "is no time")
+        if not pa.types.is_string(values.type):
+            raise InvalidInput(f"column {column!r} holds no times: {str(error)[:120]}", field=column) from error
+    return np.array([parse_time(text) for text in values.to_pylist()], dtype=np.int64)
 
 
-def _refuse_text(table: pa.Table, column: str, read: Callable[[str], object], code: str, why: str) -> None:
+def _refuse_text(values: Any, column: str, read: Callable[[str], object], code: str, why: str) -> None:
     """Raises InvalidInput that shows the first text of the column that cannot be read, and says in which rows."""
-    texts = pc.cast(table.column(column), pa.string()).to_pylist()
+    texts = [None if value is None else str(value) for value in values.to_pylist()]
     wrong = np.array([text is not None and not _reads(text, read) for text in texts], dtype=bool)
     first = next((text for text, bad in zip(texts, wrong, strict=True) if bad), "")
-    shown = first[:40].replace("{", "{{").replace("}", "}}")
+    shown = (first or "")[:40].replace("{", "{{").replace("}", "}}")
     refuse(wrong, code, f"column {column!r}: {shown!r} {why}, in {{rows}}", column)
 
 
-def _reads(text: str, read: Callable[[str], object]) -> bool:
+def _reads(text: Any, read: Callable[[Any], object]) -> bool:
     try:
         read(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
 
@@ -191,18 +134,46 @@ def _arms(table: pa.Table, names: ColumnNames) -> tuple[tuple[str, ...], Any]:
     drawn = _texts(table, names.arm)
     known: set[str] = set()
     for prefix in (names.logging, names.allowed):
-        known |= {name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix)}
+        known |= {name.removeprefix(prefix).strip() for name in table.column_names if name.startswith(prefix)}
     arms = np.array(sorted(known or set(drawn)))
     at = np.minimum(np.searchsorted(arms, drawn), len(arms) - 1)
     return tuple(str(arm) for arm in arms), np.where(arms[at] == drawn, at, -1).astype(np.int64)
 
 
 def _texts(table: pa.Table, column: str) -> Any:
-    values = pc.cast(table.column(column), pa.string())
+    """(n,) names, without blanks around them. Raises InvalidInput where there is none, or not the whole of it."""
+    found = _readable(table, column)
+    if pa.types.is_floating(found.type):
+        # From 2^53 on neighbouring ids are one and the same number.
+        wrong = np.abs(found.to_numpy()) >= 2.0**53
+        told = "ids kept as floating-point numbers have lost their last digits in {rows}; keep them as text"
+        refuse(wrong, "digits_lost", f"column {column!r}: {told}", column)
+    try:
+        values = pc.utf8_trim_whitespace(pc.cast(found, pa.string()))
+    except pa.ArrowException as error:
+        raise InvalidInput(f"column {column!r} holds no names: it is {found.type}", field=column) from error
     # CSV has no other way to say that there is nothing.
     empty = pc.fill_null(pc.equal(values, ""), True)
     refuse(np.asarray(empty), "value_missing", f"nothing in column {column!r} in {{rows}}", column)
     return np.asarray(values.to_pylist(), dtype=np.str_)
+
+
+def _readable(table: pa.Table, column: str) -> Any:
+    """The column, text where it was bytes. Raises InvalidInput that names the rows which are not UTF-8."""
+    values = table.column(column)
+    if pa.types.is_dictionary(values.type):
+        values = pc.cast(values, values.type.value_type)
+    if pa.types.is_string_view(values.type) or pa.types.is_large_string(values.type):
+        values = pc.cast(values, pa.string())
+    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+        return values
+    try:
+        return pc.cast(values, pa.string())
+    except pa.ArrowException:
+        wrong = np.array([not _reads(value or b"", bytes.decode) for value in values.to_pylist()], dtype=bool)
+        told = f"column {column!r} is not UTF-8 in {{rows}}; save the file in that encoding"
+        refuse(wrong, "not_utf8", told, column)
+        raise
 
 
 def _whole(table: pa.Table, column: str) -> Any:

@@ -11,13 +11,15 @@ from typing import Any
 
 from experiments.formulas import formula_of
 from experiments.inference import Verdict
-from experiments.ope.diagnostics import LEAST_RESPONSES_OF_MONEY, MEAN_WEIGHT_ERRORS, MOST_UNSUPPORTED
+from experiments.ope.diagnostics import LEAST_RESPONSES_OF_MONEY, MOST_UNSUPPORTED
 from experiments.ope.difference import difference
 from experiments.ope.estimators import BIASED, ESTIMATORS
 from experiments.ope.evaluation import Estimate, Evaluation
 from experiments.ope.forest import Line, forest
 from experiments.ope.intervals import Bounds, bernstein, bootstrap, skewed
+from experiments.ope.mean_weight import FALSE_ALARMS, chance
 from experiments.report import STYLE
+from features.figures import number
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -44,17 +46,6 @@ def page(found: Sequence[Evaluation], name: str) -> str:
     body += [_details(one) for one in found]
     body.append(_formulas())
     return _PAGE.format(title=escape(f"Off-policy evaluation: {name}"), body="".join(body))
-
-
-def number(value: float | None) -> str:
-    """A value in the unit of the reward, with four digits that count.
-
-    >>> number(0.0123456), number(1234.567), number(None)
-    ('0.01235', '1,235', '–')
-    """
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def between(bounds: Bounds | None) -> str:
@@ -156,7 +147,11 @@ def _details(one: Evaluation) -> str:
         ),
         *money,
         ("Largest weight", number(d.largest_weight), ""),
-        ("Mean weight", f"{d.mean_weight:.4f} ± {d.mean_weight_error:.4f}", f"1 within {MEAN_WEIGHT_ERRORS:g} errors"),
+        (
+            "Mean weight",
+            f"{d.mean_weight:.4f} ± {d.mean_weight_error:.4f}",
+            f"{d.expected_weight:g}, or as near as luck brings it {1.0 - FALSE_ALARMS:.1%} of times",
+        ),
         ("Support", f"{d.support:.2%} of rows", f"≥ {1 - MOST_UNSUPPORTED:.0%}"),
     )
     heads = ("Estimator", "Value", "95 % interval", "Bootstrap", "Empirical Bernstein", "Tuned to")
@@ -198,7 +193,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _formulas() -> str:
     rows = [(e.name, e.formula, f"Unbiased: {e.unbiased} {e.source}.") for e in ESTIMATORS.values()]
-    shown = [formula_of(f) for f in (skewed, bootstrap, bernstein, difference)]
+    shown = [formula_of(f) for f in (skewed, bootstrap, bernstein, difference, chance)]
     rows += [(f.name, f.text, f.source) for f in shown]
     listed = "".join(
         f"<dt>{escape(name)}</dt><dd><code>{escape(text)}</code></dd><dd class='soft'>{escape(source)}</dd>"

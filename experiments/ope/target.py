@@ -25,6 +25,9 @@ class Target(Protocol):
     def average(self, log: LoggedFeedback, table: Any, rows: slice, /) -> Floats:
         """(m,) Σ_a π(a | x) table[:, a], for an (n, k) table of numbers or truth values."""
 
+    def table(self, log: LoggedFeedback, rows: slice, /) -> Floats:
+        """(m, k) π(a | x)."""
+
     def take(self, _rows: Any, /) -> Target:
         """The same policy on these rows only: (m,) numbers or an (n,) mask."""
 
@@ -43,6 +46,9 @@ class Distribution:
 
     def average(self, _log: LoggedFeedback, table: Any, rows: slice) -> Floats:
         return np.einsum("ij,ij->i", self.probability[rows], table[rows])
+
+    def table(self, _log: LoggedFeedback, rows: slice) -> Floats:
+        return self.probability[rows]
 
     def take(self, rows: Any) -> Distribution:
         return replace(self, probability=self.probability[rows])
@@ -68,6 +74,14 @@ class Constant:
             return values
         return np.where(log.allowed[rows, self.arm], values, table[rows, self.otherwise])
 
+    def table(self, log: LoggedFeedback, rows: slice) -> Floats:
+        plays = np.zeros((len(log.arm[rows]), len(log.arms)))
+        if log.allowed is None or self.otherwise is None:
+            plays[:, self.arm] = 1.0
+        else:
+            plays[np.arange(len(plays)), np.where(log.allowed[rows, self.arm], self.arm, self.otherwise)] = 1.0
+        return plays
+
     def take(self, _rows: Any) -> Constant:
         return self
 
@@ -87,6 +101,11 @@ class Uniform:
         if log.allowed is None:
             return table[rows].mean(axis=1)
         return np.einsum("ij,ij->i", table[rows], log.allowed[rows]) / log.allowed[rows].sum(axis=1)
+
+    def table(self, log: LoggedFeedback, rows: slice) -> Floats:
+        if log.allowed is None:
+            return np.full((len(log.arm[rows]), len(log.arms)), 1.0 / len(log.arms))
+        return log.allowed[rows] / log.allowed[rows].sum(axis=1, keepdims=True)
 
     def take(self, _rows: Any) -> Uniform:
         return self

@@ -60,9 +60,15 @@ class Balance:
 
     @property
     def passed(self) -> bool:
-        """Whether no test, of a wave or of all, sounds the alarm (p < 0.001)."""
-        each = [test for wave in self.waves for test in (wave.shares, wave.covariates)]
-        return all(test.passed for test in (*each, self.shares, self.covariates))
+        """Whether no test, of a wave or of all, sounds the alarm."""
+        return self._pass("shares") and self._pass("covariates")
+
+    def _pass(self, what: str) -> bool:
+        """All together at p < 0.001, and each of m waves at p < 0.001 / m: of fifty at 0.001 one would by luck sound
+        the alarm in one perfect log of twenty."""
+        waves: list[ChiSquare] = [getattr(wave, what) for wave in self.waves]
+        together: ChiSquare = getattr(self, what)
+        return together.passed and all(test.p_value * len(waves) >= ALARM for test in waves)
 
     def meaning(self) -> str:
         """One or two plain sentences."""
@@ -71,7 +77,7 @@ class Balance:
                 "Nothing speaks against a random draw: arms have the shares the log states, and customers who got one "
                 "arm are, before the decision, like those who got another."
             )
-        if not (self.shares.passed and all(wave.shares.passed for wave in self.waves)):
+        if not self._pass("shares"):
             return (
                 "Do not read further. The arms have not the shares the log states: either the probabilities are wrong, "
                 "or rows were lost. Find out which, and correct the probabilities in the mapping."
@@ -110,7 +116,8 @@ def _one(number: int, units: Units, rows: Floats, columns: Floats, names: tuple[
 
 @formula(
     "Shares of the arms",
-    "χ² = Σ (observed − expected)² / expected over the arms, arms − 1 degrees of freedom; alarm when p < 0.001",
+    "χ² = Σ (observed − expected)² / expected over the arms, arms − 1 degrees of freedom; alarm when p < 0.001, "
+    "of each of m waves when p < 0.001 / m",
     "Fabijan et al. (2019), Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD",
 )
 def share_test(counts: Integers, design: Floats) -> ChiSquare:
@@ -122,7 +129,7 @@ def share_test(counts: Integers, design: Floats) -> ChiSquare:
 @formula(
     "Balance of covariates",
     "d² = Σ over arms n (x̄ of the arm − x̄)ᵀ S⁻¹ (x̄ of the arm − x̄), S the covariance of the covariates; "
-    "covariates × (arms − 1) degrees of freedom; alarm when p < 0.001",
+    "covariates × (arms − 1) degrees of freedom; alarm when p < 0.001, of each of m waves when p < 0.001 / m",
     "Hansen, Bowers (2008), Covariate Balance in Simple, Stratified and Clustered Comparative Studies, Statistical "
     "Science; for several arms it is (n − 1) times Pillai's (1955) trace",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from features.catalogue.entry import Entry, Wrong
 from features.errors import InvalidInput, NotFound
 from features.settings import SHIPPED
+from features.toml_text import read_toml
 
 MEASURES = ("happened", "value")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -63,9 +63,7 @@ def load_study(name_or_path: str, shipped: Path = SHIPPED / "studies") -> Study:
     if not _NAME.fullmatch(path.stem):
         raise InvalidInput(f"{path}: name the file with letters, digits, '_' and '-' only", field="name")
     try:
-        return _study(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # both that of tomllib and that of UTF-8
-        raise InvalidInput(f"{path}: not TOML: {error}", field="name") from error
+        return _study(path.stem, read_toml(path))
     except Wrong as wrong:
         raise InvalidInput(f"{path}: {wrong.key}: {wrong.message}", field=wrong.key) from wrong
 

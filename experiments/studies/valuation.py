@@ -109,9 +109,8 @@ def _valued(
 
 
 def _shortcoming(found: Diagnostics) -> str | None:
-    """That the mean weight is 1 has been tested of all arms at once (`balance`); testing every policy for itself at two
-    standard errors would refuse one in twenty of a perfect log."""
-    return replace(found, mean_weight=1.0).shortcoming()
+    """That the mean weight is 1 has been tested of all arms at once (`balance`), so no policy is asked for itself."""
+    return replace(found, mean_weight=found.expected_weight).shortcoming()
 
 
 def _plays(log: LoggedFeedback, target: Target) -> tuple[tuple[str, float], ...]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from features.clock import from_datetime, parse_time
+from features.setting_values import nearest
+
+#: No amount, percent or number of days is larger: the ledger keeps money in millionths, as whole numbers of 64 bits.
+MOST = 1e12
 
 
 class Wrong(Exception):
@@ -60,7 +64,7 @@ class Entry:
         if value is None:
             self.wrong(key, "is needed")
         elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            self.wrong(key, f"must be {NAMES.get(kind, kind.__name__)}, not {value!r}")
+            self.wrong(key, f"must be {NAMES.get(kind, kind.__name__)}, not {shown(value)}")
         else:
             return value
         return kind() if default is None else default
@@ -68,10 +72,12 @@ class Entry:
     def number(self, key: str, default: float, at_least: float | None = None) -> float:
         self._taken.add(key)
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.wrong(key, f"must be a number, not {value!r}")
+        if not is_number(value):
+            self.wrong(key, f"must be a number, not {shown(value)}")
+        elif abs(value) > MOST:
+            self.wrong(key, f"must be at most {MOST:,.0f}, not {shown(value)}")
         elif at_least is not None and value < at_least:
-            self.wrong(key, f"must be at least {at_least:g}, not {value:g}")
+            self.wrong(key, f"must be at least {at_least:g}, not {shown(value)}")
         else:
             return float(value)
         return default
@@ -102,18 +108,33 @@ class Entry:
         value = self.values.get(key)
         if value is None:
             return None
-        if isinstance(value, datetime):
-            return from_datetime(value)
         try:
-            return parse_time(str(value))
-        except ValueError:
-            self.wrong(key, f"must be a time like 2026-01-31T00:00:00Z, not {value!r}")
+            return from_datetime(value) if isinstance(value, datetime) else parse_time(str(value))
+        except (ValueError, OverflowError):  # also the first hours of the year 1, east of Greenwich
+            self.wrong(key, f"must be a time like 2026-01-31T00:00:00Z, not {shown(value)}")
             return None
 
     def finish(self) -> None:
         for key in self.values:
             if key not in self._taken:
-                self.wrong(key, f"unknown key; one of {', '.join(sorted(self._taken))}")
+                meant = nearest(key, self._taken)
+                advice = f"did you mean {meant}?" if meant else f"one of {', '.join(sorted(self._taken))}"
+                self.wrong(key, f"unknown key; {advice}")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that counts: not true or false, not infinite, and within what a double can hold."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def shown(value: object) -> str:
+    """A value as a TOML file has it, not too long to be read: `true` and not `True`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value}"[:40] if isinstance(value, date | time) else f"{value!r}"[:80]
 
 
 #: Types as people who write TOML call them.

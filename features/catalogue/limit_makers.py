@@ -6,7 +6,7 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from features.catalogue.entry import Entry
+from features.catalogue.entry import Entry, shown
 from features.catalogue.limits import CALENDARS, CLASSES, COUNTS, SCOPES, ContactRule, QuietHours
 from features.domain import ActionClass, OutcomeKind
 
@@ -95,7 +95,7 @@ def _minute(entry: Entry, key: str) -> int:
     except (TypeError, ValueError):
         at = None
     if at is None or at.second or at.microsecond or at.tzinfo is not None:
-        entry.wrong(key, f'must be a time of day like "21:30", not {value!r}')
+        entry.wrong(key, f'must be a time of day like "21:30", not {shown(value)}')
         return 0
     return at.hour * 60 + at.minute
 

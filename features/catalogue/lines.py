@@ -41,9 +41,3 @@ class Lines:
 
     def _find(self, pattern: str, start: int, end: int) -> int | None:
         return next((n + 1 for n in range(start, end) if re.match(pattern, self._lines[n])), None)
-
-
-def line_of(error: ValueError) -> int:
-    """The line that tomllib names in its words, 1 where it names none."""
-    found = re.search(r"line (\d+)", str(error))
-    return int(found.group(1)) if found else 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from features.catalogue.entry import Entry, Wrong
+from features.catalogue.entry import Entry, Wrong, is_number, shown
 from features.catalogue.limit_makers import contact_rule, quiet_hours
 from features.catalogue.reward_makers import reward_keys, window_days
 from features.catalogue.values import REPORTS, Action, Channel, ContextWeight, Group, Intent, Treatment
@@ -89,8 +89,8 @@ def _action(identifier: str, entry: Entry) -> Action:
 def _attributes(entry: Entry) -> dict[str, Any]:
     attributes: dict[str, Any] = entry.take("attributes", dict, {})
     for name, value in attributes.items():
-        if not isinstance(value, str | int | float | bool):
-            entry.wrong(f"attributes.{name}", f"must be text, a number, true or false, not {value!r}")
+        if not isinstance(value, str | bool) and not is_number(value):
+            entry.wrong(f"attributes.{name}", f"must be text, a number, true or false, not {shown(value)}")
     return attributes
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from features.catalogue.entry import Wrong
-from features.catalogue.lines import Lines, line_of
+from features.catalogue.lines import Lines
 from features.catalogue.makers import MAKERS, check_entry
 from features.catalogue.places import Fault, Place, Places
 from features.catalogue.values import EMPTY_CATALOGUE, Catalogue
 from features.errors import CatalogueError
+from features.toml_text import NotToml, decode_toml, parse_toml
 
 #: Sections whose ids must differ from each other's.
 _SHARED = dict.fromkeys(("contact_policy", "quiet_hours"), ("contact_policy", "quiet_hours"))
@@ -29,7 +29,8 @@ def load_catalogue(folder: Path) -> Catalogue:
 
 def read_sources(folder: Path) -> dict[str, bytes]:
     """The files a catalogue is written in, by name."""
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.toml"))} if folder.is_dir() else {}
+    files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 def parse_catalogue(sources: Mapping[str, bytes]) -> Catalogue:
@@ -81,12 +82,11 @@ class _Reader:
 
     def read(self, name: str, content: bytes) -> None:
         try:
-            text = content.decode()
-            sections = tomllib.loads(text)
-        except ValueError as error:  # both that of tomllib and that of UTF-8
-            self.faults.append(Fault(name, line_of(error), "", f"not TOML: {error}"))
+            sections = parse_toml(content)
+        except NotToml as error:
+            self.faults.append(Fault(name, error.line, "", error.reason))
             return
-        lines = Lines(text)
+        lines = Lines(decode_toml(content))
         for section, tables in sections.items():
             line = lines.of(section, 0)
             if section not in MAKERS:

@@ -130,7 +130,16 @@ ACTION = HEAD + '[[action]]\nid = "a"\ngroup = "g"\n'  # 7 lines
         ('[[channel]]\nid = "x"\ncolour = 1\n', 3, "channel.colour", "unknown key"),
         ('[[action]]\nid = "a"\n', 1, "action.group", "is needed"),
         (ACTION + 'value = ""\n', 8, "action.value", "must be a number"),
-        (ACTION + "value = true\n", 8, "action.value", "must be a number"),
+        (ACTION + "value = true\n", 8, "action.value", "must be a number, not true"),
+        (ACTION + "value = inf\n", 8, "action.value", "must be a number, not inf"),
+        (ACTION + "value = 1e13\n", 8, "action.value", "must be at most 1,000,000,000,000"),
+        (ACTION + f"value = {'9' * 400}\n", 8, "action.value", "must be a number"),
+        (ACTION + "attributes = { x = nan }\n", 8, "action.attributes.x", "a number, true or false, not nan"),
+        (ACTION + "starts_at = 0001-01-01T00:00:00+05:00\n", 8, "action.starts_at", "must be a time"),
+        (ACTION + "starts_at = 9999-12-31T23:00:00-05:00\n", 8, "action.starts_at", "must be a time"),
+        (RULE.replace("limit = 1", "limit = true"), 3, "contact_policy.limit", "a whole number, not true"),
+        (RULE.replace("limit = 1", "limit = 1.0"), 3, "contact_policy.limit", "a whole number, not 1.0"),
+        ('[[channel]]\nid = "x"\ncosts = 1\n', 3, "channel.costs", "did you mean cost?"),
         (ACTION + 'class = "fun"\n', 8, "action.class", "one of marketing"),
         (ACTION + 'outcome = "won"\n', 8, "action.outcome", "one of seen"),
         (ACTION + "lever = -101\n", 8, "action.lever", "at least -100"),
@@ -399,7 +408,7 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
 @given(
     name=names.filter(bool),
     content=names.filter(bool),
-    value=st.floats(allow_nan=False, allow_infinity=False),
+    value=st.floats(-1e12, 1e12),
     attributes=st.dictionaries(names, names | st.booleans() | st.integers(-(2**60), 2**60), max_size=3),
     order=st.permutations(["a", "b", "c"]),
 )
@@ -412,3 +421,18 @@ def test_any_entry_survives_the_file_in_any_order(
     write_catalogue(folder, "x.toml", [Channel("web", False), Channel("mail")], [Group("g", name)], actions)
     assert load_catalogue(folder).actions == {action.id: action for action in actions}
     assert list(load_catalogue(folder).actions) == ["a", "b", "c"]
+
+
+def test_files_of_other_editors_are_read_or_told(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
+    assert list(load_catalogue(tmp_path).channels) == ["web"]
+    file.write_bytes('[[channel]]\nid = "web"\n# für'.encode("latin-1"))
+    (fault,) = read_catalogue(tmp_path)[1]
+    assert (fault.line, "save the file as UTF-8" in fault.message) == (3, True)
+    file.write_bytes('[[channel]]\nid = "web"\n'.encode("utf-16"))
+    (fault,) = read_catalogue(tmp_path)[1]
+    assert "saved as UTF-16" in fault.message
+    file.unlink()
+    file.mkdir()
+    assert read_catalogue(tmp_path)[1] == []

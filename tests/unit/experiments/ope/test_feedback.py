@@ -11,9 +11,11 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from experiments.ope.columns import ColumnNames
 from experiments.ope.evaluation import evaluate
 from experiments.ope.feedback import LoggedFeedback, codes
-from experiments.ope.log_file import ColumnNames, feedback_of, read_table
+from experiments.ope.log_file import feedback_of
+from experiments.ope.log_table import read_table
 from experiments.ope.refusals import uninformative
 from experiments.ope.target import Uniform
 from features.errors import InvalidInput, NotFound
@@ -223,5 +225,5 @@ def test_a_file_that_is_none_or_broken_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "log.csv")
     broken = tmp_path / "log.parquet"
     broken.write_bytes(b"nothing of the kind")
-    with pytest.raises(InvalidInput, match="is neither Parquet nor CSV"):
+    with pytest.raises(InvalidInput, match="cannot be read as Parquet"):
         read_table(broken)

@@ -228,7 +228,7 @@ def test_estimates_whose_intervals_leave_out_a_bias_are_marked_in_the_table_as_o
 
     app = typer.Typer()
     commands(app)
-    asked = ["experiment", "evaluate", "ledger", "--home", str(home), "--target", "uniform"]
+    asked = ["experiment", "evaluate", "ledger", "--home", str(home), "--target", "uniform", "--all"]
     told = " ".join(CliRunner().invoke(app, asked, catch_exceptions=False).output.split())
     page = (home / "reports" / "evaluation-ledger.html").read_text()
     assert BIASED in told
