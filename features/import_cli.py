@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from features.importing import ImportReport
+    from features.importing.reasons import Reason
+
+#: Sorts of reasons that are printed; the file of rejects has every row with its own.
+_REASONS = 5
 
 
 def commands(app: typer.Typer) -> None:
@@ -25,8 +29,20 @@ def import_files(
     mapping: Annotated[str, typer.Argument(help="A mapping file, or the name of a shipped one, like starbucks.")],
     source: Annotated[Path, typer.Argument(help="The file or the folder to import.")],
     home: Home = None,
+    allow_rejects: Annotated[
+        float,
+        typer.Option(
+            help="The share of rows of each section that may be rejected; beyond it the exit status is 3.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = 0.1,
 ) -> None:
-    """Turn foreign files into customers, events, catalogue entries, past decisions and outcomes, by a mapping file."""
+    """Turn foreign files into customers, events, catalogue entries, past decisions and outcomes, by a mapping file.
+
+    What can be read is taken whatever the exit status: 1 where no row could be taken, 3 where more of a section was
+    rejected than --allow-rejects, 2 where the mapping or a file is not what it should be.
+    """
     from features.clock import now
     from features.importing import load_mapping, planned_bytes, run_import
     from features.ledger import open_ledger
@@ -47,8 +63,21 @@ def import_files(
         progress.update(task, description=checked.name, completed=total)
     ledger.close()
     _print(report)
+    too_many = {target: share for target, share in report.lost.items() if share > allow_rejects}
+    for target, share in too_many.items():
+        typer.echo(
+            f"{_percent(share)} of the rows for {target}s were rejected, more than {_percent(allow_rejects)}:"
+            " mend the file or the mapping and import again, or say --allow-rejects",
+            err=True,
+        )
     if report.taken == 0 and (report.rejects or report.unreadable):
         raise typer.Exit(1)
+    if too_many:
+        raise typer.Exit(3)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _progress() -> Progress:
@@ -64,7 +93,8 @@ def _print(report: ImportReport) -> None:
 
     console = Console()
     console.print(_table(report))
-    console.print(_summary(report))
+    # Reasons hold what stands in the files: no markup, and no breaks within a line that is to be copied.
+    console.print(_summary(report), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(report: ImportReport) -> Table:
@@ -86,8 +116,15 @@ def _summary(report: ImportReport) -> str:
     lines = [f"{report.seconds:.1f} seconds, {_peak_megabytes():,.0f} MB of memory at most"]
     if report.shift:
         lines.append(f"all times moved by {report.shift / 86_400e6:+,.2f} days")
+    lines += [f"left out by `where` ({target}s): {count:,}" for target, count in report.left_out.items()]
+    lines += report.notes
     if report.rejects is not None:
+        lines += ["rows were rejected, most of them because:", *map(_reason, report.reasons[:_REASONS])]
+        if len(report.reasons) > _REASONS:
+            lines.append(f"  and for {len(report.reasons) - _REASONS:,} other reasons")
         lines.append(f"rejected rows with their reasons: {report.rejects}")
+    for seems, written in report.hints:
+        lines += [f"{seems}, and import again:", *(f"  {line}" for line in written.splitlines())]
     if report.example_catalogue is not None:
         lines.append(
             "\nThis source has no actions, so what will be offered to these customers is Segue's example catalogue.\n"
@@ -95,6 +132,12 @@ def _summary(report: ImportReport) -> str:
             "`segue catalogue check`, or add [[action]] tables to the mapping and import again."
         )
     return "\n".join(lines)
+
+
+def _reason(reason: Reason) -> str:
+    rows = "1 row" if reason.count == 1 else f"{reason.count:,} rows"
+    what = f" for {reason.target}s" if reason.target else ""
+    return f"  {rows}{what}: {reason.text} (first: {reason.file}, line {reason.line})"
 
 
 def _peak_megabytes() -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from features.catalogue import Action, Catalogue, Group, load_catalogue, make_entry, write_catalogue
 from features.catalogue.entry import Wrong
 from features.clock import format_time
-from features.importing.kinds import BadValue
+from features.importing.cells import BadValue
 from features.importing.mapping import ImportMapping
 from features.importing.report import Tally
 from features.importing.rules import Fields, ReadyRule

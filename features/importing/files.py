@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
 from features.errors import MappingError
-from features.importing.kinds import BadValue
+from features.importing.cells import BadValue
 from features.importing.mapping import FileSpec, ImportMapping, Rule
-from features.importing.sources import Row, Source
+from features.importing.row import Row
+from features.importing.sources import Source
 from features.importing.values import FILE, ROW, getter
 
 #: Rows between two reports of progress.
 _STRIDE = 2_000
+#: What else than a comma stands between cells.
+_DELIMITERS = (";", "\t", "|")
 #: (file name, bytes read since the last report)
 Watch = Callable[[str, int], None]
 
@@ -28,6 +32,16 @@ def locate(mapping: ImportMapping, source: Path) -> dict[str, list[Path]]:
     if not source.is_dir():
         raise MappingError(f"{source}: no such file or folder")
     return {spec.name: _matches(mapping, spec, source) for spec in mapping.files.values()}
+
+
+def planned_bytes(mapping: ImportMapping, source: Path) -> int:
+    """How many bytes an import will have reported when it is done, if nothing was imported by this mapping before."""
+    paths = locate(mapping, source)
+    sizes = {name: sum(path.stat().st_size for path in found) for name, found in paths.items()}
+    passes = mapping.files_of("customer", "decision", "event", "outcome") + mapping.files_of("action")
+    passes += [join.file for rule in mapping.rules for join in rule.joins]
+    passes += mapping.files_of("event") if mapping.shift else []
+    return sum(sizes[name] for name in passes)
 
 
 def _matches(mapping: ImportMapping, spec: FileSpec, folder: Path) -> list[Path]:
@@ -53,10 +67,13 @@ class Table:
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.paths)
 
+    def _open(self, path: Path) -> Source:
+        return Source(path, self.spec.format, self.spec.delimiter, self.spec.encoding)
+
     def rows(self) -> Iterator[tuple[str, Row]]:
         """(file name, row), bad ones too."""
         for path in self.paths:
-            source = Source(path, self.spec.format, self.spec.delimiter)
+            source = self._open(path)
             stem, reported = path.name.split(".")[0], 0
             for count, row in enumerate(source.rows(), start=1):
                 for seen in self._seen(row):
@@ -83,16 +100,18 @@ class Table:
         return row
 
     def columns(self) -> set[str] | None:
-        """The columns that every file has, where the format tells them before the rows."""
-        told = [Source(path, self.spec.format, self.spec.delimiter).columns() for path in self.paths]
-        for path, columns in zip(self.paths, told, strict=True):
+        """The columns that every file has, where the format tells them before the rows; empty files do not count."""
+        told = {path: self._open(path).columns() for path in self.paths}
+        for path, columns in told.items():
             twice = {name for name in columns or () if name and (columns or []).count(name) > 1}
             if twice:
                 raise MappingError(f"{path}: the header has {', '.join(sorted(twice))} more than once")
-        known = [set(columns) for columns in told if columns is not None]
-        return (
-            set.intersection(*known) | {*self.spec.add, *self.spec.each} if len(known) == len(told) and known else None
-        )
+        if not any(columns is None or columns for columns in told.values()):
+            raise MappingError(f"{' and '.join(map(str, told))} is empty: there is not even a header")
+        known = [set(columns) for columns in told.values() if columns]
+        if None in told.values() or not known:
+            return None
+        return set.intersection(*known) | {*self.spec.add, *self.spec.each}
 
 
 def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:
@@ -108,6 +127,9 @@ def check_columns(mapping: ImportMapping, tables: Mapping[str, Table]) -> None:
             _check(mapping, rule.file, group, known, joins, (rule.target, rule.number, key))
         for join in rule.joins:
             _check(mapping, join.file, (join.key,), known, {}, (rule.target, rule.number, f"join.{join.name}.key"))
+            if join.name in (known[rule.file] or ()):
+                taken = f"file.{rule.file} has a column of this name: give the join another"
+                raise mapping.fault(rule.target, rule.number, f"join.{join.name}", taken)
 
 
 def _needs(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -128,12 +150,19 @@ def _check(
 ) -> None:
     missing = None
     for column in group:
-        joined, _, rest = column.partition(".")
-        holder, name = (joins[joined], rest) if joined in joins else (file, column)
+        joined, dot, rest = column.partition(".")
+        holder, name = (joins[joined], rest) if dot and joined in joins else (file, column)
         columns = known[holder]
         if columns is None or name in columns or name.split(".")[0] in columns:
             return
         missing = (name, holder, columns)
     if missing is not None:
         name, holder, columns = missing
-        raise mapping.fault(*place, f"file.{holder} has no column {name!r}; it has {', '.join(sorted(columns))}")
+        raise mapping.fault(*place, f"file.{holder} has no column {name!r}; it has {_listed(holder, columns)}")
+
+
+def _listed(file: str, columns: set[str]) -> str:
+    """The columns; where there is only one, and it looks like several, the line of the mapping that parts them."""
+    listed = ", ".join(sorted(columns))
+    sign = next((sign for sign in _DELIMITERS if sign in listed), None) if len(columns) == 1 else None
+    return listed if sign is None else f"{listed}; say delimiter = {json.dumps(sign)} in [file.{file}]"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,35 +15,29 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from features.consent import STATES, parsed
 from features.domain import MAX_ID_LENGTH, OutcomeKind, Scalar
+from features.importing.cells import EXACT, BadValue, clean, identity, plain, shown, truth
+from features.importing.number_form import POINT
 
 _WHOLE = 2**63
-_TRUE, _FALSE = {"true", "yes", "y", "1", "t"}, {"false", "no", "n", "0", "f"}
-
-
-class BadValue(Exception):
-    """Why a value cannot be taken."""
+#: The largest amount of money, either way: features hold money in whole millionths, 10^18 of them at most.
+LARGEST_AMOUNT = 1e12
+#: Python refuses to read more than 4,300 digits as one number.
+_DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of field. `is_free` fields, attributes and properties, may say `as` what they want to be read."""
+    """A kind of field. `is_free` fields, attributes and properties, may say `as` what they want to be read.
+
+    A text that stands for a kind that `is_number` is read in the form that the mapping says of its file.
+    """
 
     name: str
     convert: Callable[[Any], Any]
     is_time: bool = False
     is_list: bool = False
     is_free: bool = False
-
-
-def plain(value: Any) -> str:
-    """A value as a person would type it, for comparing across formats: 118, 118.0 and "118" are the same."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    is_number: bool = False
 
 
 def as_text(value: Any) -> str:
@@ -69,29 +65,50 @@ def text_up_to(length: int) -> Callable[[Any], str]:
     return convert
 
 
+def as_id(length: int) -> Callable[[Any], str]:
+    """What names something: 118 and 118.0 are the same, "007" is not 7. Raises BadValue for one that lost digits."""
+    text = text_up_to(length)
+    return lambda value: text(identity(value))
+
+
 def as_number(value: Any) -> float:
     """A finite number."""
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number = math.nan
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+    elif isinstance(value, str) and (digits := POINT.plain(value.strip())) is not None:
+        number = float(digits)
     if not math.isfinite(number):
-        raise BadValue(f"{value!r} is not a number")
+        raise BadValue(f"{shown(value)} is not a number")
     return number
 
 
+def as_amount(value: Any) -> float:
+    """Money, or a score."""
+    amount = as_number(value)
+    if not -LARGEST_AMOUNT <= amount <= LARGEST_AMOUNT:
+        raise BadValue(f"{shown(value)} is beyond {LARGEST_AMOUNT:,.0f}, the largest amount that is added up")
+    return amount
+
+
 def as_whole(value: Any) -> int:
-    number = value if isinstance(value, int) and not isinstance(value, bool) else as_number(value)
+    """A whole number of 64 bits. What came as a float is refused where floats do not tell it from its neighbour."""
+    text = value.strip() if isinstance(value, str) else plain(value)
+    exact = bool(_DIGITS.fullmatch(text)) and not isinstance(value, float)
+    number = int(text) if exact else as_number(value)
     if number != int(number) or not -_WHOLE <= number < _WHOLE:
-        raise BadValue(f"{value!r} is not a whole number of at most 18 digits")
+        raise BadValue(f"{shown(value)} is not a whole number of at most 18 digits")
+    if not exact and not abs(number) < EXACT:
+        raise BadValue(f"{shown(value)} has lost digits: a number this long must be written as a whole number")
     return int(number)
 
 
 def as_boolean(value: Any) -> bool:
-    said = plain(value).lower()
-    if said not in _TRUE | _FALSE:
-        raise BadValue(f"{value!r} is neither yes nor no")
-    return said in _TRUE
+    said = truth(value)
+    if said is None:
+        raise BadValue(f"{shown(value)} is neither yes nor no")
+    return said
 
 
 def as_scalar(value: Any) -> Scalar:
@@ -106,54 +123,60 @@ def as_scalar(value: Any) -> Scalar:
         return as_number(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    raise BadValue("a single value is needed, not a list or an object")
+    raise BadValue("a text, a number, a date, or yes or no is needed, not a list, an object or bytes")
 
 
 def as_probability(value: Any) -> float:
     number = as_number(value)
     if not 0.0 < number <= 1.0:
-        raise BadValue(f"{value!r} is not a probability above 0 and at most 1")
+        raise BadValue(f"{shown(value)} is not a probability above 0 and at most 1")
     return number
 
 
 def as_days(value: Any) -> float:
     number = as_number(value)
     if not 0.0 < number <= 36_500.0:
-        raise BadValue(f"{value!r} is not a number of days above 0 and at most 36500")
+        raise BadValue(f"{shown(value)} is not a number of days above 0 and at most 36500")
     return number
 
 
 def as_rank(value: Any) -> int:
     rank = as_whole(value)
     if not 1 <= rank <= 1_000:
-        raise BadValue(f"{value!r} is not a rank from 1 to 1000")
+        raise BadValue(f"{shown(value)} is not a rank from 1 to 1000")
     return rank
 
 
-def number_or_text(value: Any) -> float | str:
-    """A number, also one written as text; any other text is an expression."""
-    try:
-        return as_number(value)
-    except BadValue:
+def amount_or_text(value: Any) -> float | str:
+    """An amount, also one written as text; any other text is an expression."""
+    if isinstance(value, str) and POINT.plain(value) is None:
         return as_text(value)
+    return as_amount(value)
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in choices:
-            raise BadValue(f"{value!r} is none of {', '.join(choices)}")
+            raise BadValue(f"{shown(value)} is none of {', '.join(choices)}")
         return str(value)
 
     return convert
 
 
-@lru_cache(maxsize=1_024)
 def as_zone(value: Any) -> str:
+    text = as_text(value)
+    if not _is_zone(text):
+        raise BadValue(f"{shown(value)} is not a time zone like Europe/Berlin")
+    return text
+
+
+@lru_cache(maxsize=1_024)
+def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(str(value))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadValue(f"{value!r} is not a time zone like Europe/Berlin") from error
-    return str(value)
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def as_consent(value: Any) -> str:
@@ -161,25 +184,26 @@ def as_consent(value: Any) -> str:
     text = as_text(value)
     if parsed(text)[0] == "invalid":
         known = ", ".join(state for state in STATES if state != "invalid")
-        raise BadValue(f"{text!r} is no consent: one of {known}, or such as granted@2026-12-31")
+        raise BadValue(f"{shown(text)} is no consent: one of {known}, or such as granted@2026-12-31")
     return text
 
 
 def as_names(value: Any) -> tuple[str, ...]:
-    """A list of names; a single text is a list of one."""
+    """A list of names; a single text is a list of one. Missing members are none."""
     given = value if isinstance(value, list | tuple) else [value]
-    return tuple(name for one in given if (name := as_text(one).strip()))
+    return tuple(as_text(identity(one)) for one in given if clean(one) is not None)
 
 
-ID = Kind("id", text_up_to(MAX_ID_LENGTH))
-NAME = Kind("name", text_up_to(64))
+ID = Kind("id", as_id(MAX_ID_LENGTH))
+NAME = Kind("name", as_id(64))
 TEXT = Kind("text", text_up_to(1_000))
 SOURCE = Kind("source", text_up_to(128))
-NUMBER = Kind("number", as_number)
-NUMBER_OR_TEXT = Kind("number or text", number_or_text)
-PROBABILITY = Kind("probability", as_probability)
-DAYS = Kind("days", as_days)
-RANK = Kind("rank", as_rank)
+NUMBER = Kind("number", as_number, is_number=True)
+AMOUNT = Kind("amount", as_amount, is_number=True)
+AMOUNT_OR_TEXT = Kind("amount or text", amount_or_text, is_number=True)
+PROBABILITY = Kind("probability", as_probability, is_number=True)
+DAYS = Kind("days", as_days, is_number=True)
+RANK = Kind("rank", as_rank, is_number=True)
 ZONE = Kind("zone", as_zone)
 CONSENT = Kind("consent", as_consent)
 OUTCOME_KIND = Kind("outcome kind", one_of(*OutcomeKind))
@@ -190,6 +214,6 @@ FREE = Kind("anything", as_scalar, is_free=True)
 AS = {
     "text": TEXT,
     "number": NUMBER,
-    "whole": Kind("whole", as_whole),
+    "whole": Kind("whole", as_whole, is_number=True),
     "boolean": Kind("boolean", as_boolean),
 }

@@ -12,6 +12,8 @@ from typing import Any
 from features.catalogue.lines import Lines
 from features.domain import Scalar
 from features.errors import MappingError
+from features.importing.cells import Among
+from features.importing.number_form import POINT, NumberForm
 from features.importing.values import Value
 
 #: What `shift` may say: move all times so that the newest event falls at the present.
@@ -19,13 +21,15 @@ NEWEST_TO_NOW = "newest_to_now"
 #: What `attach_to` may say: the outcome belongs to the latest decision before it for this customer and action.
 LATEST_DECISION = "latest_decision"
 NO_LINES = Lines("")
+UTF_8 = "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
     """One foreign file, or several of one shape where `path` is a pattern. `add` gives it columns made of others.
 
-    `each` gives it columns of its own: every row is seen once for each of their values.
+    `each` gives it columns of its own: every row is seen once for each of their values. `encoding` and `form` are how
+    its text and its numbers are written.
     """
 
     name: str
@@ -34,6 +38,8 @@ class FileSpec:
     delimiter: str = ","
     add: Mapping[str, Value] = field(default_factory=dict)
     each: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    encoding: str = UTF_8
+    form: NumberForm = POINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,15 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A row passes when the column, as plain text, is among `values` (or is not, when `negated`).
+    """A row passes when the column is among `values` (or is not, when `negated`). `said` is how the mapping puts it.
 
     With `values` None it passes when the column has a value (or has none, when `negated`).
     """
 
     column: str
-    values: frozenset[str] | None
+    values: Among | None
     negated: bool = False
+    said: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +101,8 @@ class ImportMapping:
 
     def rules_for(self, *targets: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.target in targets)
+
+    def files_of(self, *targets: str) -> list[str]:
+        """Files that feed the targets. Those of customers first: an event shall not make a customer known before."""
+        order = [target for target in ("customer", *targets) if target in targets]
+        return list(dict.fromkeys(rule.file for target in order for rule in self.rules_for(target)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from features.clock import DAY
 from features.domain import Outcome
-from features.importing.kinds import BadValue
+from features.importing.cells import BadValue
 from features.importing.mapping import Rule
 from features.importing.rules import Fields
 from features.ledger import DecidedItem, Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from features.catalogue import Action, Catalogue
 from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, Decision, Item, Versions
-from features.importing.kinds import BadValue
+from features.importing.cells import BadValue
 from features.importing.rules import Fields
 
 

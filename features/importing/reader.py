@@ -11,9 +11,9 @@ from typing import Any
 from features.catalogue import make_entry
 from features.catalogue.entry import Entry, Wrong
 from features.catalogue.lines import Lines
-from features.domain import Scalar
 from features.errors import MappingError
-from features.importing.kinds import FREE, plain
+from features.importing.cells import among
+from features.importing.file_reader import named_value, read_file, with_form
 from features.importing.mapping import (
     LATEST_DECISION,
     NEWEST_TO_NOW,
@@ -23,9 +23,9 @@ from features.importing.mapping import (
     Join,
     Rule,
 )
-from features.importing.sources import FORMATS
+from features.importing.number_form import NumberForm
 from features.importing.targets import TARGETS
-from features.importing.values import Value, read_value
+from features.importing.values import Value
 from features.settings import SHIPPED
 from features.toml_text import NotToml, decode_toml, parse_toml
 
@@ -100,7 +100,7 @@ class _Reader:
             try:
                 if not isinstance(table, dict):
                     raise Wrong("", f"write [file.{name}], with a path below")
-                files[name] = _file(name, table)
+                files[name] = read_file(name, table)
             except Wrong as wrong:
                 raise self._fault(f"file.{name}", 0, wrong) from wrong
         return files
@@ -111,22 +111,6 @@ class _Reader:
         return MappingError(f"{self._path.name}:{line}: {named}: {wrong.message}", field=named)
 
 
-def _file(name: str, table: dict[str, Any]) -> FileSpec:
-    entry = Entry(table, taken=())
-    spec = FileSpec(
-        name,
-        entry.take("path", str, None),
-        entry.choice("format", FORMATS, None) if "format" in table else None,
-        entry.take("delimiter", str, ","),
-        {column: _value(f"add.{column}", given, FREE) for column, given in entry.take("add", dict, {}).items()},
-        {column: _each(f"each.{column}", given) for column, given in entry.take("each", dict, {}).items()},
-    )
-    entry.finish()
-    if len(spec.delimiter) != 1:
-        raise Wrong("delimiter", f"must be a single character, not {spec.delimiter!r}")
-    return spec
-
-
 def _rule(section: str, table: dict[str, Any], files: Mapping[str, FileSpec]) -> Rule:
     target, entry = TARGETS[section], Entry(table, taken=())
     file = entry.take("from", str, None)
@@ -135,31 +119,28 @@ def _rule(section: str, table: dict[str, Any], files: Mapping[str, FileSpec]) ->
     fields: dict[str, Value] = {}
     for name, kind in {**target.needed, **target.optional}.items():
         if name in table:
-            fields[name] = _value(name, entry.take(name, object, None), kind)
+            fields[name] = named_value(name, entry.take(name, object, None), kind)
         elif name in target.needed:
             raise Wrong(name, "is needed")
     for name, kind in target.tables.items():
         for inner, given in entry.take(name, dict, {}).items():
-            fields[f"{name}.{inner}"] = _value(f"{name}.{inner}", given, kind)
+            fields[f"{name}.{inner}"] = named_value(f"{name}.{inner}", given, kind)
     attach_to, within = _attach(entry, fields) if section == "outcome" else (None, None)
-    rule = Rule(section, file, fields, _where(entry), _joins(entry, files), attach_to, within)
+    joins = _joins(entry, files)
+    forms = {"": files[file].form, **{join.name: files[join.file].form for join in joins}}
+    fields = {name: with_form(value, _form_of(name, value, forms)) for name, value in fields.items()}
+    rule = Rule(section, file, fields, _where(entry), joins, attach_to, within)
     entry.finish()
     return rule
 
 
-def _value(key: str, given: Any, kind: Any) -> Value:
-    try:
-        return read_value(given, kind)
-    except Wrong as wrong:
-        raise Wrong(f"{key}.{wrong.key}".rstrip("."), wrong.message) from wrong
-
-
-def _each(key: str, given: Any) -> tuple[Scalar, ...]:
-    if not isinstance(given, list) or not given or not all(isinstance(one, str | int | float | bool) for one in given):
-        raise Wrong(key, f"must be a list of texts or numbers, like [0, 168], not {given!r}")
-    if len({plain(one) for one in given}) < len(given):
-        raise Wrong(key, "has a value more than once")
-    return tuple(given)
+def _form_of(key: str, value: Value, forms: Mapping[str, NumberForm]) -> NumberForm:
+    """The form of the file in which a value's columns stand; `forms` by the join's name, "" for the rule's own file."""
+    holders = [column.partition(".")[0] for column in value.columns]
+    found = {forms.get(holder, forms[""]) for holder in holders} or {forms[""]}
+    if len(found) > 1 and value.form is None and value.kind.is_number:
+        raise Wrong(f"{key}.decimal", "is needed: its columns stand in files that write numbers differently")
+    return found.pop()
 
 
 def _attach(entry: Entry, fields: Mapping[str, Value]) -> tuple[str | None, float | None]:
@@ -181,22 +162,19 @@ def _where(entry: Entry) -> tuple[Condition, ...]:
 
 
 def _condition(column: str, given: Any) -> Condition:
+    said = f"{column} = {given}"
     if isinstance(given, dict):
         entry = Entry(given, taken=())
         try:
             if "present" in given:
-                condition = Condition(column, None, not entry.take("present", bool, True))
+                condition = Condition(column, None, not entry.take("present", bool, True), said)
             else:
-                condition = Condition(column, _plain(entry.take("not", object, None)), negated=True)
+                condition = Condition(column, among(entry.take("not", object, None)), True, said)
             entry.finish()
         except Wrong as wrong:
             raise Wrong(f"where.{column}.{wrong.key}", wrong.message) from wrong
         return condition
-    return Condition(column, _plain(given))
-
-
-def _plain(given: Any) -> frozenset[str]:
-    return frozenset(plain(one) for one in (given if isinstance(given, list) else [given]))
+    return Condition(column, among(given), False, said)
 
 
 def _joins(entry: Entry, files: Mapping[str, FileSpec]) -> tuple[Join, ...]:

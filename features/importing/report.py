@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+
+from features.importing.reasons import Reason, Reasons
 
 
 @dataclass(slots=True)
@@ -24,6 +27,11 @@ class Tally:
 class ImportReport:
     """`shift` in microseconds; `rejects` is None when no row was rejected; `unreadable` rows belong to no target.
 
+    `left_out` counts for each target the rows that its `where` left out; `lost` is for each target the share of its
+    rows that could not be taken, with its part of those that could not be read. `reasons` come commonest first;
+    `hints` are pairs of what seems to be so and what to write in the mapping; `notes` are sentences on what the import
+    did not use.
+
     `example_catalogue` is the home's catalogue where that is the shipped example, for nothing brought another.
     """
 
@@ -34,6 +42,11 @@ class ImportReport:
     seconds: float
     rejects: Path | None
     example_catalogue: Path | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, float] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+    hints: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def taken(self) -> int:
@@ -47,7 +60,7 @@ class Rejects:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.count = path, 0
+        self.path, self.count, self.reasons = path, 0, Reasons()
         self._stream: IO[bytes] | None = None
         path.unlink(missing_ok=True)
 
@@ -56,9 +69,17 @@ class Rejects:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self.path.open("wb")
         record = {"file": file, "line": line, "target": target, "reason": reason, "row": row}
-        self._stream.write(msgspec.json.encode(record, enc_hook=str) + b"\n")
+        self._stream.write(_encoded(record) + b"\n")
         self.count += 1
+        self.reasons.add(file, line, target, reason)
 
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+
+
+def _encoded(record: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(record, enc_hook=str)
+    except UnicodeEncodeError:  # bytes of another encoding, kept as lone surrogates
+        return json.dumps(record, default=str).encode()

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from features.importing.kinds import BadValue, plain
+from features.clock import LATEST
+from features.importing.cells import BadValue, identity
 from features.importing.mapping import Condition, Join, Rule
 from features.importing.targets import TARGETS
+from features.importing.times import EARLIEST
 from features.importing.values import Getter, finder, getter
 
 Fields = dict[str, Any]
-#: (file, key column) -> key as plain text -> row
+#: (file, key column) -> key as `identity` has it -> row
 Joined = Mapping[tuple[str, str], Mapping[str, dict[str, Any]]]
 
+Test = Callable[[dict[str, Any]], bool]
 #: (field as the mapping names it, key in what is made, its getter, is it needed, microseconds to add)
 Member = tuple[str, str, Getter, bool, int]
 
@@ -23,9 +26,16 @@ class ReadyRule:
 
     def __init__(self, rule: Rule, joined: Joined, shift: int = 0) -> None:
         self.rule, self.target = rule, rule.target
+        #: Rows looked at, and those that passed every condition.
+        self.seen = self.taken = 0
+        #: Why the row taken last could not be joined.
+        self._bad_key: BadValue | None = None
         names = tuple(f"{join.name}." for join in rule.joins)
-        self._early = [_test(c) for c in rule.where if not c.column.startswith(names)]
-        self._late = [_test(c) for c in rule.where if c.column.startswith(names)] if names else []
+        #: For each condition how many rows passed it, of those that passed the ones before.
+        self.passed = dict.fromkeys(range(len(rule.where)), 0)
+        tests = [(number, _test(c), c.column.startswith(names)) for number, c in enumerate(rule.where)]
+        self._early = [(number, test) for number, test, late in tests if not (names and late)]
+        self._late = [(number, test) for number, test, late in tests if names and late]
         self._joins = [_lookup(join, joined) for join in rule.joins]
         needed = TARGETS[rule.target].needed
         self._fields: list[Member] = []
@@ -40,15 +50,43 @@ class ReadyRule:
 
     def takes(self, row: dict[str, Any]) -> bool:
         """Whether the row passes `where`. Rows it joins are put into `row` under their names."""
-        for test in self._early:
+        self.seen += 1
+        if not self._pass(self._early, row):
+            return False
+        self._bad_key = None
+        for name, look_up in self._joins:
+            try:
+                row[name] = look_up(row)
+            except BadValue as bad:
+                row[name], self._bad_key = None, BadValue(f"join.{name}: {bad}")
+        if not self._pass(self._late, row):
+            return False
+        self.taken += 1
+        return True
+
+    def _pass(self, tests: list[tuple[int, Test]], row: dict[str, Any]) -> bool:
+        for number, test in tests:
             if not test(row):
                 return False
-        for name, look_up in self._joins:
-            row[name] = look_up(row)
-        return all(test(row) for test in self._late)
+            self.passed[number] += 1
+        return True
+
+    def never_met(self) -> str | None:
+        """The first condition that no row met, as the mapping puts it, where rows came to it."""
+        came = self.seen
+        for number, _ in (*self._early, *self._late):
+            if came and not self.passed[number]:
+                return self.rule.where[number].said
+            came = self.passed[number]
+        return None
 
     def fields(self, row: dict[str, Any]) -> Fields:
-        """The fields that have a value; tables are dicts of those that have one. Raises BadValue, naming the field."""
+        """The fields that have a value, of the row taken last; tables are dicts of those that have one.
+
+        Raises BadValue, naming the field.
+        """
+        if self._bad_key is not None:
+            raise self._bad_key
         made = _collect(self._fields, row)
         for table, members in self._tables.items():
             made[table] = _collect(members, row)
@@ -63,22 +101,21 @@ def _collect(members: list[Member], row: dict[str, Any]) -> Fields:
         except BadValue as bad:
             raise BadValue(f"{name}: {bad}") from bad
         if value is not None:
-            made[inner] = value + shift if shift else value
+            # A time that stands for "never", as 9999-12-31, stays within what a time can be.
+            made[inner] = min(max(value + shift, EARLIEST), LATEST) if shift else value
         elif needed:
             raise BadValue(f"{name}: is missing")
     return made
 
 
-def _test(condition: Condition) -> Callable[[dict[str, Any]], bool]:
+def _test(condition: Condition) -> Test:
     find, wanted, negated = finder((condition.column,)), condition.values, condition.negated
 
     def test(row: dict[str, Any]) -> bool:
         found = find(row)
-        if isinstance(found, str):
-            found = found.strip()
         if wanted is None:
-            return (found is None or found == "") == negated
-        return (found is not None and plain(found) in wanted) != negated
+            return (found is None) == negated
+        return (found is not None and wanted.has(found)) != negated
 
     return test
 
@@ -88,6 +125,6 @@ def _lookup(join: Join, joined: Joined) -> tuple[str, Callable[[dict[str, Any]],
 
     def look_up(row: dict[str, Any]) -> dict[str, Any] | None:
         found = find(row)
-        return None if found is None else rows.get(plain(found).strip())
+        return None if found is None else rows.get(identity(found))
 
     return join.name, look_up

@@ -7,22 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from features.catalogue import load_catalogue
 from features.domain import Customer, Decision, Event
 from features.home import prepare_home
 from features.importing.catalogue_entries import CatalogueEntries
+from features.importing.cells import BadValue
 from features.importing.files import Table, Watch, check_columns, locate
-from features.importing.kinds import BadValue, plain
+from features.importing.findings import Readings, left_out, lost, never_met, without_rows
+from features.importing.joins import Twins, read_joined
 from features.importing.mapping import ImportMapping, Rule
 from features.importing.outcomes import Waiting, attached
 from features.importing.past_decisions import make_decision
 from features.importing.report import ImportReport, Rejects, Tally
+from features.importing.row import Row
 from features.importing.rules import Fields, Joined, ReadyRule
-from features.importing.sources import Row
+from features.importing.shift import find_shift
 from features.importing.times import refuse_future
-from features.importing.values import FILE, ROW, finder
+from features.importing.values import FILE, ROW
 from features.ledger import Appended, Ledger
 from features.settings import SHIPPED, Settings
 
@@ -50,31 +52,11 @@ def run_import(
     finally:
         rejects.close()
     seconds = time.perf_counter() - began
-    written = rejects.path if rejects.count else None
-    tallies = {target: run.tallies[target] for target in ORDER if target in run.tallies}
-    folder = settings.catalogue_folder
-    example = folder if load_catalogue(folder).version == load_catalogue(SHIPPED / "catalogue").version else None
-    return ImportReport(mapping.name, tallies, run.unreadable, run.shift, seconds, written, example)
+    return run.report(seconds)
 
 
 def _unwatched(_file: str, _read: int) -> None:
     pass
-
-
-def planned_bytes(mapping: ImportMapping, source: Path) -> int:
-    """How many bytes an import will have reported when it is done, if nothing was imported by this mapping before."""
-    paths = locate(mapping, source)
-    sizes = {name: sum(path.stat().st_size for path in found) for name, found in paths.items()}
-    passes = _files_of(mapping, "customer", "decision", "event", "outcome") + _files_of(mapping, "action")
-    passes += [join.file for rule in mapping.rules for join in rule.joins]
-    passes += _files_of(mapping, "event") if mapping.shift else []
-    return sum(sizes[name] for name in passes)
-
-
-def _files_of(mapping: ImportMapping, *targets: str) -> list[str]:
-    """Files that feed the targets. Those of customers first, so that an event does not make a customer known before."""
-    fed = [rule.file for target in ("customer", *targets) for rule in mapping.rules_for(target) if target in targets]
-    return list(dict.fromkeys(fed))
 
 
 def _time_only(rule: Rule, joined: Joined) -> ReadyRule:
@@ -98,9 +80,12 @@ class _Run:
     ) -> None:
         self.mapping, self.tables, self.ledger, self.settings = mapping, tables, ledger, settings
         self.rejects, self.now = rejects, now
-        self.shift, self.unreadable = 0, 0
+        self.shift, self.readings = 0, Readings()
+        self.twins: dict[tuple[str, str], Twins] = {}
+        #: Every rule that has read a file for good.
+        self.ready: list[ReadyRule] = []
         self.tallies: dict[str, Tally] = {rule.target: Tally() for rule in mapping.rules}
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}
         self._hidden = {ROW, FILE, *(join.name for rule in mapping.rules for join in rule.joins)}
         self._customers: list[Customer] = []
         self._decisions: list[Decision] = []
@@ -109,21 +94,48 @@ class _Run:
         self._waiting: list[Waiting] = []
 
     def go(self) -> None:
-        joined = self._joined()
-        self.shift = self._find_shift(joined)
+        found = read_joined(self.mapping, self._rows, lambda path, row, reason: self._reject(path, row, None, reason))
+        self.twins, joined = found.twins, found.joined
+        self.shift = find_shift(self.mapping, self.ledger, self.now, self._event_times(joined))
         self._write_catalogue(joined)
         self._append_rows(joined)
         self._append_outcomes()
 
+    def report(self, seconds: float) -> ImportReport:
+        tallies = {target: self.tallies[target] for target in ORDER if target in self.tallies}
+        folder = self.settings.catalogue_folder
+        example = folder if load_catalogue(folder).version == load_catalogue(SHIPPED / "catalogue").version else None
+        specs = {path.name: table.spec for table in self.tables.values() for path in table.paths}
+        reasons = self.rejects.reasons
+        return ImportReport(
+            mapping=self.mapping.name,
+            tallies=tallies,
+            unreadable=self.readings.unreadable.total(),
+            shift=self.shift,
+            seconds=seconds,
+            rejects=self.rejects.path if self.rejects.count else None,
+            example_catalogue=example,
+            left_out=left_out(self.ready),
+            lost=lost(self.ready, tallies, self.readings),
+            reasons=reasons.commonest(),
+            hints=tuple(reasons.hints(specs)),
+            notes=(
+                *without_rows(self.readings, self._told),
+                *never_met(self.ready),
+                *map(str, self.twins.values()),
+            ),
+        )
+
     def _rows(self, file: str) -> Iterator[tuple[str, Row]]:
         """The readable rows; those that are not are told once, however often the file is read."""
         told = file in self._told
-        self._told.add(file)
+        self._told[file] = None
         for name, row in self.tables[file].rows():
+            self.readings.rows[file] += not told
             if row.reason is None:
                 yield name, row
             elif not told:
-                self.unreadable += 1
+                self.readings.unreadable[file] += 1
                 self._reject(name, row, None, row.reason)
 
     def _reject(self, file: str, row: Row, target: str | None, reason: str) -> None:
@@ -132,33 +144,8 @@ class _Run:
         if target is not None:
             self.tallies[target].rejected += 1
 
-    def _joined(self) -> Joined:
-        wanted = {(join.file, join.key) for rule in self.mapping.rules for join in rule.joins}
-        joined: dict[tuple[str, str], dict[str, dict[str, Any]]] = {pair: {} for pair in wanted}
-        for file, key in sorted(wanted):
-            find = finder((key,))
-            for _, row in self._rows(file):
-                found = find(row.values)
-                if found is not None:
-                    joined[file, key].setdefault(plain(found).strip(), row.values)
-        return joined
-
-    def _find_shift(self, joined: Joined) -> int:
-        """What is added to every time. It is remembered, so that a later import of the same mapping uses the same."""
-        if self.mapping.shift is None:
-            return 0
-        name = f"import-shift:{self.mapping.name}"
-        noted = self.ledger.note(name)
-        if noted is not None:
-            return int(noted)
-        newest = max(self._event_times(joined), default=None)
-        if newest is None:
-            return 0
-        self.ledger.put_note(name, str(self.now - newest))
-        return self.now - newest
-
     def _event_times(self, joined: Joined) -> Iterator[int]:
-        for file in _files_of(self.mapping, "event"):
+        for file in self.mapping.files_of("event"):
             rules = [_time_only(r, joined) for r in self.mapping.rules_for("event") if r.file == file]
             for _, row in self._rows(file):
                 for rule in rules:
@@ -171,14 +158,19 @@ class _Run:
             prepare_home(self.settings)
             return
         entries = CatalogueEntries(self.mapping, load_catalogue(self.settings.catalogue_folder))
-        for file in _files_of(self.mapping, "action"):
-            rules = [ReadyRule(r, joined, self.shift) for r in self.mapping.rules_for("action") if r.file == file]
+        for file in self.mapping.files_of("action"):
+            rules = self._made_ready(file, joined, "action")
             for name, row in self._rows(file):
                 self._apply(rules, name, row, lambda rule, fields, row: entries.add(rule, fields, row.values))
         for target, tally in entries.write(self.settings.catalogue_folder).items():
             tally.rejected = self.tallies[target].rejected if target in self.tallies else 0
             tally.read += tally.rejected
             self.tallies[target] = tally
+
+    def _made_ready(self, file: str, joined: Joined, *targets: str) -> list[ReadyRule]:
+        rules = [ReadyRule(r, joined, self.shift) for r in self.mapping.rules_for(*targets) if r.file == file]
+        self.ready += rules
+        return rules
 
     def _apply(
         self, rules: list[ReadyRule], file: str, row: Row, take: Callable[[ReadyRule, Fields, Row], None]
@@ -196,8 +188,8 @@ class _Run:
         catalogue = load_catalogue(self.settings.catalogue_folder)
         origin = f"import:{self.mapping.name}"
         targets = ("customer", "decision", "event", "outcome")
-        for file in _files_of(self.mapping, *targets):
-            rules = [ReadyRule(r, joined, self.shift) for r in self.mapping.rules_for(*targets) if r.file == file]
+        for file in self.mapping.files_of(*targets):
+            rules = self._made_ready(file, joined, *targets)
             for name, row in self._rows(file):
 
                 def take(rule: ReadyRule, fields: Fields, row: Row, name: str = name) -> None:

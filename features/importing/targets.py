@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from features.importing.kinds import (
+    AMOUNT,
+    AMOUNT_OR_TEXT,
     CONSENT,
     DAYS,
     FREE,
@@ -13,7 +15,6 @@ from features.importing.kinds import (
     NAME,
     NAMES,
     NUMBER,
-    NUMBER_OR_TEXT,
     OUTCOME_KIND,
     PROBABILITY,
     RANK,
@@ -40,8 +41,8 @@ TARGETS: Mapping[str, Target] = {
         {
             "name": TEXT,
             "class": NAME,
-            "value": NUMBER_OR_TEXT,
-            "cost": NUMBER,
+            "value": AMOUNT_OR_TEXT,
+            "cost": AMOUNT,
             "lever": NUMBER,
             "outcome": NAME,
             "window_days": DAYS,
@@ -69,15 +70,15 @@ TARGETS: Mapping[str, Target] = {
             "decided_at": TIME,
             "action_probability": PROBABILITY,
         },
-        {"action_group": ID, "action_value": NUMBER, "window_days": DAYS},
+        {"action_group": ID, "action_value": AMOUNT, "window_days": DAYS},
     ),
     "event": Target(
         {"event_id": ID, "customer_id": ID, "type": NAME, "occurred_at": TIME},
-        {"source": SOURCE, "channel": NAME, "value": NUMBER},
+        {"source": SOURCE, "channel": NAME, "value": AMOUNT},
         {"properties": FREE},
     ),
     "outcome": Target(
         {"outcome_id": ID, "kind": OUTCOME_KIND, "occurred_at": TIME},
-        {"value": NUMBER, "customer_id": ID, "action": ID, "decision_id": ID, "rank": RANK},
+        {"value": AMOUNT, "customer_id": ID, "action": ID, "decision_id": ID, "rank": RANK},
     ),
 }

@@ -14,28 +14,35 @@ from typing import Any
 
 from features.catalogue.entry import Entry, Wrong
 from features.domain import Scalar
-from features.importing.kinds import AS, BadValue, Kind, as_text, plain
+from features.importing.cells import Among, BadValue, among, clean, comparable, identity, shown
+from features.importing.kinds import AS, Kind, as_text
+from features.importing.number_form import DECIMALS, POINT, THOUSANDS, NumberForm
 from features.importing.times import Clock, read_clock
 
 Getter = Callable[[dict[str, Any]], Any]
 
 #: Names in a template that are no columns: the number of the row, and the name of its file without endings.
 ROW, FILE = "{row}", "{file}"
+NOTHING = Among(frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A checked value of a mapping. Exactly one of `columns`, `template` and `constant` is its source."""
+    """A checked value of a mapping. Exactly one of `columns`, `template` and `constant` is its source.
+
+    `form` is how its numbers are written; None where that is as in the rest of its file.
+    """
 
     kind: Kind
     columns: tuple[str, ...] = ()
     template: str | None = None
     constant: Any = None
-    null_if: frozenset[str] = frozenset()
+    null_if: Among = NOTHING
     choices: Mapping[str, Scalar] | None = None
     otherwise: Any = None
     split: str | None = None
     clock: Clock | None = None
+    form: NumberForm | None = None
 
     def needs(self) -> list[tuple[str, ...]]:
         """Groups of columns: of each group at least one must be there."""
@@ -61,11 +68,12 @@ def read_value(given: Any, kind: Kind) -> Value:
         columns=_columns(entry) if "column" in given else (),
         template=_template(entry) if "text" in given else None,
         constant=_constant(entry.take("constant", object, None), kind, "constant") if "constant" in given else None,
-        null_if=frozenset(plain(one) for one in _listed(entry.take("null_if", object, []))),
+        null_if=among(entry.take("null_if", object, [])),
         choices=_choices(entry),
         otherwise=_constant(entry.take("otherwise", object, None), kind, "otherwise") if "otherwise" in given else None,
         split=entry.take("split", str, "") or None if kind.is_list else None,
         clock=read_clock(entry) if kind.is_time else None,
+        form=read_form(entry) if kind.is_number else None,
     )
     entry.finish()
     return value
@@ -76,41 +84,48 @@ def getter(value: Value) -> Getter:
     if not value.columns and value.template is None:
         constant = value.constant
         return lambda _row: constant
-    find = _template_finder(value.template) if value.template is not None else finder(value.columns)
+    find = _template_finder(value.template) if value.template is not None else finder(value.columns, value.null_if)
     convert = value.clock.microseconds if value.clock else value.kind.convert
-    null_if, choices, otherwise, split = value.null_if, value.choices, value.otherwise, value.split
+    choices, otherwise, split = value.choices, value.otherwise, value.split
+    form = value.form if value.form != POINT else None
 
     def get(row: dict[str, Any]) -> Any:
         found = find(row)
-        if isinstance(found, str):
-            found = found.strip()
-        # A NaN is how Parquet files written from data frames say that nothing is there.
-        if found is None or found == "" or found != found or (null_if and plain(found) in null_if):
+        if found is None:
             return otherwise
         if choices is not None:
-            chosen = choices.get(plain(found))
-            if chosen is None:
-                if otherwise is None:
-                    raise BadValue(f"{found!r} is not in the map")
-                return otherwise
-            found = chosen
-        if split is not None and isinstance(found, str):
-            found = found.split(split)
+            chosen = choices.get(comparable(found))
+            if chosen is None and otherwise is None:
+                raise BadValue(f"{shown(found)} is not in the map")
+            return otherwise if chosen is None else convert(chosen)
+        if isinstance(found, str):
+            if split is not None:
+                found = found.split(split)
+            elif form is not None:
+                found = _in_form(found, form)
         return convert(found)
 
     return get
 
 
-def finder(columns: tuple[str, ...]) -> Getter:
-    """The function that gives the first of `columns` that has a value in the row, as it stands there."""
+def _in_form(text: str, form: NumberForm) -> str:
+    """A number of the form as our own, other text as it is. Raises BadValue for a number of another form."""
+    number = form.plain(text)
+    if number is None and POINT.plain(text) is not None:
+        raise BadValue(f"{shown(text)} is not a number written with {', '.join(str(form).splitlines())}")
+    return text if number is None else number
+
+
+def finder(columns: tuple[str, ...], null_if: Among = NOTHING) -> Getter:
+    """The function that gives the first of `columns` that has a value in the row, as `clean` leaves it."""
     ways = [_path(column) for column in columns]
-    if len(ways) == 1:
+    if len(ways) == 1 and not null_if:
         return ways[0]
 
     def first(row: dict[str, Any]) -> Any:
         for way in ways:
             found = way(row)
-            if found is not None and found != "":
+            if found is not None and not (null_if and null_if.has(found)):
                 return found
         return None
 
@@ -119,7 +134,7 @@ def finder(columns: tuple[str, ...]) -> Getter:
 
 def _path(column: str) -> Getter:
     if "." not in column:
-        return lambda row: row.get(column)
+        return lambda row: clean(row.get(column))
     steps = column.split(".")
 
     def walk(row: dict[str, Any]) -> Any:
@@ -127,8 +142,8 @@ def _path(column: str) -> Getter:
         for step in steps:
             found = found.get(step) if isinstance(found, dict) else None
             if found is None:
-                return row.get(column)  # a CSV header may well hold a dot
-        return found
+                return clean(row.get(column))  # a CSV header may well hold a dot
+        return clean(found)
 
     return walk
 
@@ -151,9 +166,9 @@ def _template_finder(template: str) -> Getter:
             text += literal
             if find is not None:
                 found = find(row)
-                if found is None or found == "":
+                if found is None:
                     return None  # a name with a hole in it is no name
-                text += as_text(found)
+                text += as_text(identity(found))
         return text
 
     return fill
@@ -176,11 +191,26 @@ def _template(entry: Entry) -> str:
 
 
 def _choices(entry: Entry) -> Mapping[str, Scalar] | None:
-    choices: dict[str, Any] | None = entry.take("map", dict, {}) or None
-    for key, one in (choices or {}).items():
+    choices: dict[str, Any] = {}
+    for key, one in entry.take("map", dict, {}).items():
         if not isinstance(one, str | int | float | bool):
             raise Wrong(f"map.{key}", f"must be text, a number, true or false, not {one!r}")
-    return choices
+        if choices.setdefault(comparable(key), one) != one:
+            raise Wrong(f"map.{key}", f"{comparable(key)!r} stands in the map already, as something else")
+    return choices or None
+
+
+def read_form(entry: Entry) -> NumberForm | None:
+    """The keys `decimal` and `thousands`, None where neither is said. Raises Wrong."""
+    if not {"decimal", "thousands"} & entry.values.keys():
+        entry.take("decimal", str, "")
+        entry.take("thousands", str, "")
+        return None
+    decimal = entry.choice("decimal", DECIMALS, ".")
+    form = NumberForm(decimal, entry.choice("thousands", ("", *THOUSANDS), ""))
+    if form.thousands == form.decimal:
+        raise Wrong("thousands", f"must differ from decimal, which is {decimal!r}")
+    return form
 
 
 def _constant(given: Any, kind: Kind, key: str) -> Any:

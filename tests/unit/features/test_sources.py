@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from features.errors import MappingError
-from features.importing.sources import Row, Source
+from features.importing.row import Row
+from features.importing.sources import Source
 
 
 def rows(path: Path, **given: Any) -> list[Row]:
