@@ -10,7 +10,8 @@ SegueError
 ├── Conflict                409  same id, other body
 ├── NotReady                503  something needed is not there yet
 │   ├── NoData                   nothing to learn from or to review
-│   └── StoreUnavailable         the feature store does not answer
+│   ├── StoreUnavailable         the feature store does not answer
+│   └── LedgerUnavailable        the ledger is busy, full, read-only or away: the code says which
 ├── ContactTaken                 another request of the customer committed first: decide again
 └── UntrustedArtefact            a bundle whose bytes are not the ones that were signed off
 """
@@ -23,6 +24,8 @@ class SegueError(Exception):
 
     code = "error"
     status = 500
+    #: After how many seconds the same may be tried again, where it may.
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -61,7 +64,7 @@ class Conflict(SegueError):
 
 
 class NotReady(SegueError):
-    code, status = "not_ready", 503
+    code, status, retry_after = "not_ready", 503, 2
 
 
 class NoData(NotReady):
@@ -70,6 +73,10 @@ class NoData(NotReady):
 
 class StoreUnavailable(NotReady):
     code = "feature_store_unavailable"
+
+
+class LedgerUnavailable(NotReady):
+    code = "ledger_unavailable"
 
 
 class ContactTaken(SegueError):

@@ -38,6 +38,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Answer decisions over HTTP until stopped."""
+    import json
     import os
     import sys
 
@@ -53,9 +54,10 @@ def serve(
     os.environ["SEGUE_HOME"] = str(settings.home)
     # BentoML empties its folder of figures when it starts, by default one for all services of a user.
     os.environ["BENTOML_HOME"] = str(settings.home / "bentoml" / str(address[1]))
+    # Its --api-workers is for services of before 1.2; for ours it would start one process whatever it says.
+    os.environ["BENTOML_CONFIG_OVERRIDES"] = json.dumps({"services": {"segue": {"workers": settings.workers}}})
     command = [sys.executable, "-m", "serving.server", "serve", "serving.service:Segue"]
     command += ["--host", address[0], "--port", str(address[1])]
-    command += ["--api-workers", str(settings.workers)]
     os.execv(sys.executable, command)
 
 

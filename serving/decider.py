@@ -32,7 +32,7 @@ _NOBODY = "nobody: a rehearsal"
 
 
 class SlowDown(SegueError):
-    code, status = "slow_down", 429
+    code, status, retry_after = "slow_down", 429, 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,13 @@ request, so that their number is bounded.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Metric,
-    ProcessCollector,
-    generate_latest,
-    values,
-)
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from features.clock import SECOND
 from features.domain import Decision, Stage
+from serving.metrics_page import page
 from serving.shadow import Compared
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0)
@@ -75,7 +65,7 @@ class Metrics:
         self._ramp = Gauge(
             "segue_ramp_share",
             "Share of customers decided for by the challenger",
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
             registry=own,
         )
         self._apprentice = Counter(
@@ -85,16 +75,18 @@ class Metrics:
         self._open = Gauge(
             "segue_feature_store_given_up",
             "1 while decisions do not wait for the feature store",
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
             registry=own,
         )
         self._stale = Gauge(
             "segue_stale",
             "1 while the newest could not be taken in, and the last good one decides",
             ("part",),
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
             registry=own,
         )
+        workers = Gauge("segue_workers", "Worker processes that decide", multiprocess_mode="livesum", registry=own)
+        workers.set(1)
 
     def decided(self, decision: Decision, seconds: float, feature_time: int | None) -> None:
         """One decision, how long it took, and the time of the features it used."""
@@ -150,20 +142,5 @@ class Metrics:
             self._stale.labels(part).set(float(stale))
 
     def text(self) -> bytes:
-        """The page Prometheus reads: our figures, and what this process takes of the machine."""
-        page = CollectorRegistry()
-        ProcessCollector(registry=page)
-        # What counts is how values were kept when the library was loaded, not what the environment says by now.
-        shared = values.ValueClass is not values.MutexValue
-        page.register(_Ours(MultiProcessCollector(None) if shared else self._registry))
-        return generate_latest(page)
-
-
-class _Ours(Collector):
-    """What is ours of a collection: libraries leave theirs in a shared folder too, Feast for one."""
-
-    def __init__(self, collector: Collector | CollectorRegistry) -> None:
-        self._collector = collector
-
-    def collect(self) -> Iterator[Metric]:
-        return (metric for metric in self._collector.collect() if metric.name.startswith("segue_"))
+        """The page Prometheus reads, see `serving.metrics_page`."""
+        return page(self._registry)

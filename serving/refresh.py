@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from features.catalogue import EMPTY_CATALOGUE, Catalogue, parse_catalogue, read_sources
-from features.errors import CatalogueError, SegueError
+from features.errors import CatalogueError, LedgerUnavailable, SegueError
 from features.ledger import Ledger
 from features.online import FeatureStore
 from features.settings import Settings
@@ -174,6 +174,8 @@ class Watcher:
         while not self._stop.wait(self._every):
             try:
                 self.round()
+            except LedgerUnavailable as error:
+                log.error("refresh failed, and is tried again: %s", error)
             except Exception:
                 # The service goes on deciding with what it has; the next round tries again.
                 log.exception("refresh failed")
@@ -181,6 +183,8 @@ class Watcher:
     def round(self) -> None:
         """One look at everything."""
         self._journal.flush()
+        if self._ledger.trouble is not None and not self._ledger.probe():
+            return
         self._live.refresh()
         self._metrics.stale({part: part in self._live.stale for part in PARTS})
         self._shadow()

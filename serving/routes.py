@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +23,7 @@ from serving.explain import explanation
 from serving.intake import Intake, Taken
 from serving.metrics import Metrics
 from serving.openapi import DOCS_PAGE, description
+from serving.runner import Runner
 from serving.schema import (
     DecideRequest,
     EventMessage,
@@ -48,12 +47,13 @@ class Rooms:
     intake: Intake
     ledger: Ledger
     metrics: Metrics
-    #: Where calls run that wait, for another machine or for the disk; None when there are none.
-    pool: ThreadPoolExecutor | None
+    runner: Runner
     max_body_bytes: int
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+#: Where readiness is asked for: BentoML answers `/readyz` before us, so `serving.service` sends that here.
+READY = "/v1/ready"
 #: What BentoML answers after us.
 _BENTOML = ("/static_content/", "/docs.json")
 
@@ -86,8 +86,8 @@ class Door:
     def close(self) -> None:
         """Lets the requests under way finish; later ones are told to come back."""
         rooms, self._rooms = self._rooms, None
-        if rooms is not None and rooms.pool is not None:
-            rooms.pool.shutdown(wait=True)
+        if rooms is not None:
+            rooms.runner.close()
 
     def _open(self) -> Rooms:
         if self._rooms is None:
@@ -101,6 +101,7 @@ class Door:
             Route("/v1/shown", self._safe(self.shown), methods=["POST"]),
             Route("/v1/outcomes", self._safe(self.outcomes), methods=["POST"]),
             Route("/v1/events", self._safe(self.events), methods=["POST"]),
+            Route(READY, self._safe(self.ready), methods=["GET"]),
             Route("/metrics", self._safe(self.metrics), methods=["GET"]),
             Route("/v1/decisions/{decision_id}", self._safe(self.decision), methods=["GET"]),
             Route("/v1/openapi.json", self._safe(_openapi), methods=["GET"]),
@@ -148,6 +149,13 @@ class Door:
             raise NotFound("this decision was imported: there is no record of how it was made", field="decision_id")
         return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record), stored.items)))
 
+    async def ready(self, _request: Request) -> Response:
+        """Whether it can decide: the stores are open, and the ledger took what was last written."""
+        rooms = self._open()
+        if rooms.ledger.trouble is not None:
+            raise rooms.ledger.trouble
+        return _json(b'{"ready":true}')
+
     async def metrics(self, _request: Request) -> Response:
         return Response(self._open().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -174,11 +182,11 @@ class Door:
     def _refused(self, error: SegueError) -> Response:
         if self._rooms is not None:
             self._rooms.metrics.refused(error.code)
-        return _json(error_body(error), error.status)
+        again = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
+        return _json(error_body(error), error.status, again)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        pool = self._open().pool
-        return work() if pool is None else await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._open().runner.run(work)
 
     async def _body(self, request: Request) -> bytes:
         """The whole body, never more of it than allowed. Raises TooLarge."""

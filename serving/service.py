@@ -14,7 +14,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.settings import load_settings
-from serving.routes import Door
+from serving.routes import READY, Door
 from serving.wiring import build, calm_garbage, end_calm
 
 DOOR = Door()
@@ -22,15 +22,18 @@ DOOR = Door()
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
-class OneLine:
-    """Routes do not see an address with a line break, which would be answered past us: here it becomes a space."""
+class Readdressed:
+    """What would be answered past us comes to us: `/readyz`, and an address with a line break, which no route sees."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "\n" in scope.get("path", ""):
-            scope = {**scope, "path": scope["path"].replace("\n", " ")}
+        path = scope.get("path", "")
+        if path == "/readyz":
+            scope = {**scope, "path": READY}
+        elif "\n" in path:
+            scope = {**scope, "path": path.replace("\n", " ")}
         await self._app(scope, receive, send)
 
 
@@ -66,4 +69,4 @@ class Segue:
         end_calm()
 
 
-cast(Any, Segue).add_asgi_middleware(OneLine)
+cast(Any, Segue).add_asgi_middleware(Readdressed)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +23,7 @@ from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.refresh import Live, Watcher
 from serving.routes import Door, Rooms
+from serving.runner import WAIT_SECONDS, Runner
 
 log = logging.getLogger("segue.wiring")
 
@@ -56,17 +55,16 @@ class Parts:
 def build(settings: Settings, door: Door) -> Parts:
     """Opens the stores, loads and rehearses what decides now, opens the door, and starts watching for news."""
     prepare_home(settings)
-    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
+    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True, wait_seconds=WAIT_SECONDS)
     live = Live(settings, ledger, features_opener(settings))
     live.refresh()
     metrics = Metrics()
     journal = Journal(sys.stdout.buffer if settings.decision_log else None)
     decider = Decider(settings, ledger, live, [holdout_layer(settings.holdout_share)], metrics, journal)
     intake = Intake(ledger, lambda: live.strategy.catalogue)
-    threads = threads_of(settings, ledger)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="segue") if threads else None
-    rehearse(decider, pool, threads)
-    door.open(Rooms(decider, intake, ledger, metrics, pool, settings.max_body_bytes))
+    runner = Runner(threads_of(settings, ledger))
+    rehearse(decider, runner)
+    door.open(Rooms(decider, intake, ledger, metrics, runner, settings.max_body_bytes))
     watcher = Watcher(live, ledger, metrics, journal, settings.poll_seconds)
     watcher.start()
     return Parts(settings, ledger, live, decider, intake, door, watcher)
@@ -83,22 +81,17 @@ def threads_of(settings: Settings, ledger: Ledger) -> int:
     return 0 if ledger.embedded else THREADS
 
 
-def rehearse(decider: Decider, pool: ThreadPoolExecutor | None, threads: int) -> None:
+def rehearse(decider: Decider, runner: Runner) -> None:
     """On every thread that will decide, each of which has connections of its own. What fails is told, and hinders no
     start: whoever asks is answered without it."""
-    together = threading.Barrier(max(1, threads))  # or the first thread would rehearse for all
 
     def one() -> None:
-        together.wait()
         try:
             decider.rehearse(clock.now())
         except Exception:
             log.exception("the rehearsal of a decision failed")
 
-    if pool is None:
-        one()
-    else:
-        wait([pool.submit(one) for _ in range(threads)])
+    runner.everywhere(one)
 
 
 def features_opener(settings: Settings) -> Callable[[], FeatureStore | None]:

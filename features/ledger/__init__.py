@@ -16,6 +16,7 @@ from features.ledger.records import (
     Suppression,
 )
 from features.ledger.store import Ledger, existing_ledger, open_ledger
+from features.ledger.turns import at_once, waiting_until
 
 __all__ = [
     "Appended",
@@ -32,7 +33,9 @@ __all__ = [
     "StoredDecision",
     "Suppression",
     "ToAppend",
+    "at_once",
     "existing_ledger",
     "open_ledger",
     "read_arrow",
+    "waiting_until",
 ]

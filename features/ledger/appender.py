@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Engine, String, any_, bindparam, func, select
 
-from features.errors import Conflict, ContactTaken
+from features.errors import Conflict, ContactTaken, LedgerUnavailable
 from features.ledger import tables as t
 from features.ledger.entries import Entry
 from features.ledger.path import DecisionPath
@@ -47,7 +47,7 @@ class Appender:
         try:
             found = self._written([entries[place] for place in places])
         except Exception as error:
-            if isinstance(error, self._path.operational_error) and getattr(error, "sqlstate", "") != DEADLOCK:
+            if isinstance(error, LedgerUnavailable) and getattr(error.__cause__, "sqlstate", "") != DEADLOCK:
                 raise
             # Rare: another process answered one of the requests in this very moment, or the database does not take
             # one of the rows. Each in its own transaction shows which, and spares the others.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import Table
+
+from features.ledger.turns import TURNS, Turns, turns_of
 
 #: Key of the advisory lock that writers of a log share and its reader takes alone for a moment (PostgreSQL).
 LOG_LOCK = 0x5E60E
@@ -20,36 +21,55 @@ LOG_LOCK = 0x5E60E
 EMBEDDED_POOL = {"pool_size": 32, "max_overflow": 32}
 SERVER_POOL = {"pool_size": 16, "max_overflow": 16}
 
-#: Threads of one process take turns at a SQLite file by this lock: SQLite itself sleeps up to 100 ms between tries.
-WRITE_LOCK = "segue_write_lock"
+#: How long a call of a SQLite ledger waits for other processes, unless it is told otherwise.
+WAIT_SECONDS = 10.0
+#: How long a PostgreSQL server may take to answer a knock.
+CONNECT_SECONDS = 5
 
 
-def create(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Engine:
+def create(
+    url: str, *, power_safe: bool = False, tidy_aside: bool = False, wait_seconds: float | None = None
+) -> Engine:
     """An engine for `url`. `power_safe` waits for the disk at every commit (SQLite; PostgreSQL does so by default).
 
     Without it a SQLite commit survives the death of the process at any moment, though not a power failure.
     `tidy_aside` leaves it to `tidy` to move what was written into SQLite's main file: done inside a commit, as is its
     habit every 1,000 pages, that takes 7 ms of a decision; only past 20,000 pages (80 MB) a commit does it after all.
+    `wait_seconds` is how long a call waits for what others hold; left out, `WAIT_SECONDS` on SQLite, and as long as it
+    takes on PostgreSQL.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
             parsed,
-            connect_args={"timeout": 10.0, "check_same_thread": False},
+            connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False},
             # The connection used last: each drops its pages when another one wrote, so taking turns read 100 pages anew
             # for every decision.
             pool_use_lifo=True,
-            execution_options={WRITE_LOCK: threading.Lock()},
             **EMBEDDED_POOL,
         )
-        _prepare_sqlite(engine, power_safe, 20_000 if tidy_aside else 1_000)
-        return engine
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, pool_use_lifo=True, **SERVER_POOL)
+        turns = Turns(engine, WAIT_SECONDS if wait_seconds is None else wait_seconds)
+        _prepare_sqlite(engine, turns, power_safe, 20_000 if tidy_aside else 1_000)
+    else:
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        given = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
+        engine = create_engine(parsed, pool_use_lifo=True, connect_args=given, **SERVER_POOL)
+        turns = Turns(engine, WAIT_SECONDS)
+        _prepare_postgresql(engine, wait_seconds)
+    engine.update_execution_options(**{TURNS: turns})
+    return engine
 
 
-def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> None:
+def _prepare_postgresql(engine: Engine, wait_seconds: float | None) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        if wait_seconds is not None:
+            connection.execute(f"SET lock_timeout = {round(wait_seconds * 1e3)}")
+            connection.commit()
+
+
+def _prepare_sqlite(engine: Engine, turns: Turns, power_safe: bool, checkpoint_pages: int) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
@@ -57,33 +77,33 @@ def _prepare_sqlite(engine: Engine, power_safe: bool, checkpoint_pages: int) -> 
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={'FULL' if power_safe else 'NORMAL'}")
         cursor.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
-        cursor.execute("PRAGMA busy_timeout=10000")
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.execute("PRAGMA cache_size=-32000")  # 32 MB; by default 2
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        # A writer takes its lock at once: upgrading a read lock later fails when another writer came between.
         read_only = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        driven = connection.connection
+        turns.begin(driven, driven.cursor(), write=not read_only)
 
 
 def tidy(engine: Engine) -> None:
     """Moves what was written into SQLite's main file, as far as no reader still needs it; nobody has to wait."""
     if engine.dialect.name != "sqlite":
         return
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    finally:
-        connection.close()
+    with turns_of(engine).turn(write=False):
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            connection.close()
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads; several reads see one state of the database."""
-    with engine.connect() as connection:
+    with turns_of(engine).turn(write=False), engine.connect() as connection:
         level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         with connection.execution_options(read_only=True, **level).begin():
             yield connection
@@ -92,7 +112,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: all of it is kept, or after an error nothing."""
-    with engine.get_execution_options().get(WRITE_LOCK, nullcontext()), engine.begin() as connection:
+    with turns_of(engine).turn(write=True), engine.begin() as connection:
         yield connection
 
 
@@ -149,6 +169,6 @@ def settled(engine: Engine) -> Iterator[Connection]:
         with reading(engine) as connection:
             yield connection
         return
-    with engine.begin() as connection:
+    with turns_of(engine).turn(write=False), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOG_LOCK})
         yield connection

@@ -36,7 +36,6 @@ class DecisionPath:
         d, c, r = t.decisions.c, t.customers.c, t.reservations.c
         driver = engine.dialect.loaded_dbapi
         self.integrity_error: type[Exception] = driver.IntegrityError
-        self.operational_error: type[Exception] = driver.OperationalError
         answers = select(d.request_hash, d.answer).where(d.request_id == bindparam("request_id"))
         self._answer = Prepared(engine, answers)
         columns = (c.created_at, c.zone, c.consents, c.attributes, t.suppressions.c.reason, c.contact_version)

@@ -7,12 +7,12 @@ short.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine
 
-from features.ledger.engine import WRITE_LOCK
+from features.ledger.turns import turns_of
 
 
 class Prepared:
@@ -46,17 +46,25 @@ def short_transaction(engine: Engine, *, write: bool) -> Iterator[Any]:
 
     A reader sees each statement's latest committed state, so it reads the version of a thing before the thing.
     """
-    lock = engine.get_execution_options().get(WRITE_LOCK, nullcontext()) if write else nullcontext()
-    with lock:
+    turns = turns_of(engine)
+    with turns.turn(write=write):
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
             if engine.dialect.name == "sqlite":
-                cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                turns.begin(connection, cursor, write=write)
             yield cursor
             connection.commit()
         except BaseException:
-            connection.rollback()
+            _undo(connection)
             raise
         finally:
             connection.close()
+
+
+def _undo(connection: Any) -> None:
+    """Rolls back; a connection that cannot even do that is of no use any more."""
+    try:
+        connection.rollback()
+    except Exception:
+        connection.invalidate()

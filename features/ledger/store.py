@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
-from features.errors import NoData
+from features import clock
+from features.errors import LedgerUnavailable, NoData
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.activity import Activity
@@ -21,6 +23,7 @@ from features.ledger.lease import Leases
 from features.ledger.past import Past
 from features.ledger.path import DecisionPath
 from features.ledger.schema import prepare
+from features.ledger.turns import turns_of
 
 
 class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past, Leases):
@@ -44,6 +47,17 @@ class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past, Leases):
         """Whether it lives in this process: its calls then take the processor, they do not wait for another machine."""
         return self._engine.dialect.name == "sqlite"
 
+    @property
+    def trouble(self) -> LedgerUnavailable | None:
+        """Why it could not do its work when it was last asked (full, read-only, away); None while it can."""
+        return turns_of(self._engine).trouble
+
+    def probe(self) -> bool:
+        """Whether it takes what is written, tried out."""
+        with suppress(LedgerUnavailable):
+            self.put_note("last-probe", str(clock.now()))
+        return self.trouble is None
+
     def tidy(self) -> None:
         """Housekeeping to be done from time to time beside the work, by whoever opened it with `tidy_aside`."""
         database.tidy(self._engine)
@@ -66,9 +80,11 @@ _FILE = "sqlite:///"
 
 
 @told_plainly
-def open_ledger(url: str, *, power_safe: bool = False, tidy_aside: bool = False) -> Ledger:
+def open_ledger(
+    url: str, *, power_safe: bool = False, tidy_aside: bool = False, wait_seconds: float | None = None
+) -> Ledger:
     """Opens the ledger at `url` and makes or updates its tables, see `schema`. For the options see `engine.create`."""
-    engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside)
+    engine = database.create(url, power_safe=power_safe, tidy_aside=tidy_aside, wait_seconds=wait_seconds)
     try:
         prepare(engine)
     except BaseException:

@@ -21,7 +21,7 @@ from sqlalchemy import select, text
 
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Item, Versions
-from features.errors import Conflict, ContactTaken, NotReady
+from features.errors import Conflict, ContactTaken, LedgerUnavailable, NotReady
 from features.ledger import Ledger, engine, open_ledger, tables
 from features.ledger.appender import judge
 from features.ledger.entries import Entry, entry_of
@@ -184,7 +184,7 @@ def test_a_row_the_database_does_not_take_spares_the_others(safe: Ledger, ledger
 def test_an_error_of_the_database_reaches_everybody_who_waits_and_nothing_is_kept(
     safe: Ledger, ledger_url: str
 ) -> None:
-    error = safe._path.operational_error("the disk is full")
+    error = safe._engine.dialect.loaded_dbapi.OperationalError("the disk is full")
     write = DecisionPath.write
 
     def broken(path: DecisionPath, cursor: Any, entries: Sequence[Entry], moved: Any) -> None:
@@ -194,7 +194,9 @@ def test_an_error_of_the_database_reaches_everybody_who_waits_and_nothing_is_kep
 
     safe._path.write = broken.__get__(safe._path)  # type: ignore[method-assign]
     futures = at_once(safe, ledger_url, [(decision(f"d{n}", f"c{n}"), 0) for n in range(1, 7)])
-    assert [future.exception() for future in futures] == [error] * 6
+    told = [future.exception() for future in futures]
+    assert [type(one) for one in told] == [LedgerUnavailable] * 6
+    assert [one.__cause__ for one in told if one is not None] == [error] * 6
     assert whole(safe, ["first"])
     del safe._path.write  # type: ignore[method-assign]
     append(safe, decision("d1", "c1"))

@@ -6,7 +6,7 @@ import io
 import json
 
 from features.domain import DO_NOTHING, Decision, Item, Versions
-from serving.journal import Journal
+from serving.journal import PORTION, Journal
 
 ITEM = Item(1, DO_NOTHING, "none", 0.25, None, None, 0.0, 0.0, 0.0, None, 5, 5)
 
@@ -33,3 +33,20 @@ def test_without_a_stream_nothing_is_kept() -> None:
     journal = Journal(None)
     journal.decided(decision("d1"), 0.001)
     journal.flush()
+
+
+def test_a_portion_is_never_more_than_a_pipe_takes_whole() -> None:
+    class Pipe(io.BytesIO):
+        def write(self, portion: bytes) -> int:  # type: ignore[override]
+            portions.append(portion)
+            return len(portion)
+
+    portions: list[bytes] = []
+    journal = Journal(Pipe())
+    for n in range(50):
+        journal.decided(decision(f"d{n}"), 0.001)
+    journal.flush()
+    assert max(map(len, portions)) <= PORTION
+    assert all(portion.endswith(b"\n") for portion in portions)
+    lines = [json.loads(line)["decision_id"] for line in b"".join(portions).splitlines()]
+    assert lines == [f"d{n}" for n in range(50)]

@@ -7,7 +7,6 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.refresh import Live
 from serving.routes import Door, Rooms
+from serving.runner import Runner
 from serving.wiring import build, rehearse, threads_of
 from tests.unit.serving.conftest import SHOP_NOW
 from training.explorer import Explorer
@@ -143,11 +143,13 @@ def test_every_thread_that_will_decide_rehearses_and_a_failure_hinders_no_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     well, broken = Rehearsing(), Rehearsing(broken=True)
-    with ThreadPoolExecutor(6) as pool, caplog.at_level(logging.ERROR):
-        rehearse(well, pool, 6)  # type: ignore[arg-type]
+    runner = Runner(6)
+    with caplog.at_level(logging.ERROR):
+        rehearse(well, runner)  # type: ignore[arg-type]
         assert not caplog.records
-        rehearse(broken, pool, 6)  # type: ignore[arg-type]
+        rehearse(broken, runner)  # type: ignore[arg-type]
+    runner.close()
     assert len(set(well.threads)) == len(set(broken.threads)) == 6
     assert len(caplog.records) == 6
-    rehearse(well, None, 0)  # type: ignore[arg-type]
+    rehearse(well, Runner())  # type: ignore[arg-type]
     assert well.threads[6:] == [threading.get_ident()]

@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,15 +15,18 @@ import pytest
 
 from features.clock import HOUR, format_time, now
 from features.domain import Customer
-from features.ledger import open_ledger
+from features.errors import LedgerUnavailable
+from features.ledger import engine, open_ledger
 from features.settings import Settings
+from serving import runner
 from serving.assignment import holdout_layer
 from serving.decider import Decider
 from serving.intake import Intake
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.refresh import Live
-from serving.routes import Door, Rooms
+from serving.routes import READY, Door, Rooms
+from serving.runner import Runner
 
 CATALOGUE = """
 [[group]]
@@ -75,10 +78,9 @@ def client(tmp_path: Path) -> Iterator[Client]:
     live = Live(settings, ledger, lambda: None)
     live.refresh()
     door = Door()
-    pool = ThreadPoolExecutor(4)
     metrics = Metrics()
     decider = Decider(settings, ledger, live, [holdout_layer(0.0)], metrics, Journal(None))
-    door.open(Rooms(decider, Intake(ledger), ledger, metrics, pool, settings.max_body_bytes))
+    door.open(Rooms(decider, Intake(ledger), ledger, metrics, Runner(4), settings.max_body_bytes))
     yield Client(door)
     door.close()
     ledger.close()
@@ -262,7 +264,7 @@ def test_a_fault_of_ours_is_told_without_its_cause(caplog: pytest.LogCaptureFixt
             raise RuntimeError(f"no place for {SECRET}")
 
     door = Door()
-    door.open(Rooms(Broken(), None, None, Metrics(), None, 1000))  # type: ignore[arg-type]
+    door.open(Rooms(Broken(), None, None, Metrics(), Runner(), 1000))  # type: ignore[arg-type]
     answer = Client(door)("POST", "/v1/decide", ask())
     door.close()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
@@ -306,3 +308,34 @@ def test_operators_see_decisions_drops_and_errors(client: Client) -> None:
     after = figures(client)
     assert [after[name] - before.get(name, 0.0) for name in SEEN] == [1.0] * 4
     assert SECRET not in client("GET", "/metrics").text
+
+
+def test_readiness_says_what_the_ledger_cannot_do_and_when_to_ask_again() -> None:
+    class Full:
+        trouble = LedgerUnavailable("the disk is full", code="ledger_full")
+
+    door, well = Door(), Door()
+    door.open(Rooms(None, None, Full(), Metrics(), Runner(), 1000))  # type: ignore[arg-type]
+    well.open(Rooms(None, None, SimpleNamespace(trouble=None), Metrics(), Runner(), 1000))  # type: ignore[arg-type]
+    answer = Client(door)("GET", READY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger_full")
+    assert int(answer.headers["retry-after"]) > 0
+    assert Client(well)("GET", READY).json() == {"ready": True}
+    assert Client(Door())("GET", READY).status_code == 503
+    door.close()
+    well.close()
+
+
+def test_a_ledger_held_by_somebody_else_is_a_reason_to_come_back(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "WAIT_SECONDS", 0.05)
+    other = engine.create(f"sqlite:///{tmp_path / 'ledger.db'}")
+    event = {"event_id": "e", "customer_id": "c", "type": "session", "occurred_at": "2026-01-01T00:00:00Z"}
+    with engine.writing(other):
+        told = [client("POST", "/v1/decide", ask()), client("POST", "/v1/events", event)]
+    other.dispose()
+    assert [(t.status_code, t.json()["error"]["code"]) for t in told] == [(503, "ledger_busy")] * 2
+    assert all("retry-after" in answer.headers for answer in told)
+    assert client("POST", "/v1/decide", ask()).headers.get("segue-replayed") is None
+    assert client("POST", "/v1/events", event).json()["accepted"] == 1
