@@ -25,6 +25,7 @@ from features.clock import to_datetime
 from features.contract import FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
 from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress, newest_of_each
+from features.online_address import parse_online_address
 from features.repo import definitions
 from features.repo.online import RedisOnline, Row, SqliteOnline, fields_of
 from features.settings import Settings
@@ -202,7 +203,7 @@ def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeature
 
     Its online part is SQLite in the home, or a Redis server at `settings.online_store`: `host:port[,option=value...]`.
     Options are those of the Redis client, and `project`, the word all keys end with: two installations on one server
-    need two. A read gives up after half of the decision's deadline.
+    need two. A read gives up after half of the decision's deadline. Raises InvalidInput for an address that is none.
     """
     folder = settings.feature_folder
     if not new and not (folder / "contract.json").exists():
@@ -210,16 +211,16 @@ def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeature
     if not settings.online_store:
         config = _config(folder, "segue", {"type": "sqlite", "path": str(folder / "online.db")})
         return FeastFeatureStore(folder, config, config)
-    parts = settings.online_store.split(",")
-    options = dict(part.split("=", 1) for part in parts if "=" in part)
-    project = options.pop("project", "segue")
+    online = parse_online_address(settings.online_store)
     configs = []
     for seconds in (settings.deadline_seconds / 2, 10.0):
         limits = {"socket_timeout": str(seconds), "socket_connect_timeout": str(seconds)}
-        given = [f"{name}={value}" for name, value in {**limits, **options}.items()]
-        address = ",".join([*(part for part in parts if "=" not in part), *given])
+        given = [f"{name}={value}" for name, value in {**limits, **online.options}.items()]
+        address = ",".join([*online.servers, *given])
         # The rows to write are compared with those there by us: Feast would leave out a row with the same moment.
-        configs.append(_config(folder, project, {"type": "redis", "connection_string": address, "skip_dedup": True}))
+        configs.append(
+            _config(folder, online.project, {"type": "redis", "connection_string": address, "skip_dedup": True})
+        )
     return FeastFeatureStore(folder, *configs)
 
 

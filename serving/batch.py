@@ -24,6 +24,7 @@ from serving.decider import MAX_ATTEMPTS, SlowDown, decision_id, usable_features
 from serving.engine import conclude, consider, weigh
 from serving.ramp.live import LiveRamp
 from serving.request import Knowledge, Request
+from serving.sameness import is_same, request_hash
 from serving.schema import DecideRequest, answer
 from serving.strategy import Strategy
 
@@ -159,7 +160,7 @@ class Batch:
 
     def _append(self, strategy: Strategy, decided: Sequence[Made]) -> list[str]:
         """Records the decisions; gives the customers of those refused."""
-        rows = [ToAppend(d, _hash(m), msgspec.json.encode(answer(d)), version) for m, d, version in decided]
+        rows = [ToAppend(d, request_hash(m), msgspec.json.encode(answer(d)), version) for m, d, version in decided]
         classes = {a.id: a.action_class for a in strategy.catalogue.actions.values()}
         return [one.decision.customer_id for one in self._ledger.append_decisions(rows, classes)]
 
@@ -169,15 +170,11 @@ class Batch:
         made = {}
         for customer_id, message in messages.items():
             if message.request_id in stored:
-                request_hash, record = stored[message.request_id]
-                if request_hash != _hash(message):
+                stored_hash, record = stored[message.request_id]
+                if not is_same(message, stored_hash):
                     raise Conflict("this --run was used for other channels; choose a new one", field="run")
                 made[customer_id] = msgspec.json.decode(record, type=Decision)
         return made
-
-
-def _hash(message: DecideRequest) -> str:
-    return hashlib.sha256(msgspec.json.encode(message)).hexdigest()
 
 
 def _blocks(ids: Iterable[str], size: int) -> Iterator[list[str]]:

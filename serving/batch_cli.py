@@ -22,20 +22,23 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
 
     from features import clock
     from features.home import prepare_home
-    from features.ledger import open_ledger
+    from features.ledger import existing_ledger, open_ledger
     from serving.assignment import holdout_layer
     from serving.batch import Batch, BatchRequest
     from serving.batch_file import DecisionFile
     from serving.refresh import Live
     from serving.wiring import calm_garbage, end_calm, features_opener
 
-    prepare_home(settings)
-    ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
+    if record:
+        prepare_home(settings)
+        ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
+    else:
+        ledger = existing_ledger(settings.ledger)
     counts: Counter[tuple[str, str]] = Counter()
     request = BatchRequest(run or f"batch-{uuid.uuid4()}", channels, record)
     start, began, before = time.perf_counter(), clock.now(), 0
     try:
-        live = Live(settings, ledger, features_opener(settings))
+        live = Live(settings, ledger, features_opener(settings), looking=not record)
         live.refresh()
         batch = Batch(
             settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)], live.ramp

@@ -44,11 +44,15 @@ def serve(
 
     from features.home import prepare_home
     from features.ledger import open_ledger
+    from features.online_address import parse_online_address
     from features.settings import load_settings
 
     settings = load_settings(home)
+    # What is wrong is better said here, once, than by every worker.
+    if settings.online_store:
+        parse_online_address(settings.online_store)
     prepare_home(settings)
-    open_ledger(settings.ledger).close()  # what is wrong with it is better said here than by every worker
+    open_ledger(settings.ledger).close()
     address = (host or settings.host, port or settings.port)
     _refuse_taken(*address)
     os.environ["SEGUE_HOME"] = str(settings.home)
@@ -114,7 +118,9 @@ def decide(
     limit: Annotated[int, typer.Option(min=1, max=20, help="Places to fill, for one customer.")] = 1,
     everybody: Annotated[bool, typer.Option("--all-customers", help="Decide for every customer, into a file.")] = False,
     out: Annotated[Path | None, typer.Option(help="The Parquet file for --all-customers.")] = None,
-    record: Annotated[bool, typer.Option("--record/--dry-run", help="Dry: only the file, nothing reserved.")] = True,
+    record: Annotated[
+        bool, typer.Option("--record/--dry-run", help="Dry: a look, of which nothing is recorded.")
+    ] = True,
     run: Annotated[str | None, typer.Option(help="A name for the batch: the same again goes on with it.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The answer as the service gives it, with every arm.")
@@ -132,7 +138,7 @@ def decide(
     from serving.routes import Door
     from serving.schema import DecideRequest
     from serving.telling import tell
-    from serving.wiring import build
+    from serving.wiring import build, looking
 
     channels = tuple(channel) if channel else None
     if everybody != (customer_id is None) or everybody != (out is not None):
@@ -140,9 +146,17 @@ def decide(
     if out is not None:
         batch_cli.decide_all(load_settings(home), out, channels, run, record)
         return
+    message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=as_json)
+    if not record:
+        with looking(load_settings(home)) as decider:
+            if as_json:
+                typer.echo(decider.look(message, clock.now()).body)
+                return
+            tell(msgspec.json.decode(msgspec.json.encode(decider.preview(message, clock.now()))), Console())
+        typer.echo("Nothing was recorded: this was a look.")
+        return
     parts = build(replace(load_settings(home), decision_log=False), Door())
     try:
-        message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=as_json)
         body = parts.decider.decide(message, clock.now()).body
         if as_json:
             typer.echo(body)

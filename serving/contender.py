@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.catalogue import Catalogue, parse_catalogue, read_sources
+from features.catalogue import Catalogue, load_catalogue, parse_catalogue, read_sources
 from features.errors import CatalogueError, NoData, NotFound
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.expressions import compile_catalogue
+from serving.refresh import DECIDING
 from training.bundle import bundle_ids, load_bundle, publish_champion
 from training.explorer import make_explorer, named_explorer
 from training.pointer import Pointer, read_pointer
@@ -35,11 +36,20 @@ class Contender:
 
 
 def reigning(settings: Settings, ledger: Ledger) -> Contender:
-    """What decides now: the champion's bundle and policy, and the home's catalogue. Raises CatalogueError."""
+    """What decides now: the champion's bundle and policy, and the home's catalogue; while that is broken, the last good
+    one. It only reads. Raises CatalogueError where no other ever decided.
+    """
     pointer = read_pointer(settings.bundle_folder)
     policy = (pointer and pointer.policy) or make_explorer(settings).name
     bundle = None if pointer is None else pointer.bundle_id
-    return Contender(bundle, policy, kept(ledger, settings.catalogue_folder).version)
+    try:
+        catalogue = load_catalogue(settings.catalogue_folder).version
+    except CatalogueError:
+        last = ledger.note(DECIDING)
+        if last is None:
+            raise
+        catalogue = last
+    return Contender(bundle, policy, catalogue)
 
 
 def challenger(
@@ -57,7 +67,7 @@ def challenger(
     now = reigning(settings, ledger)
     rule = now.policy if policy is None else named_explorer(policy).name
     if catalogue is None:
-        return Contender(chosen.bundle_id, rule, now.catalogue)
+        return Contender(chosen.bundle_id, rule, kept(ledger, settings.catalogue_folder).version)
     if not catalogue.is_dir():
         raise NotFound(f"{catalogue}: no folder of TOML files", field="catalogue")
     found = kept(ledger, catalogue)

@@ -23,7 +23,9 @@ from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.refresh import Live
 from serving.request import Knowledge, Request
+from serving.sameness import is_same, request_hash
 from serving.schema import DecideRequest, answer
+from serving.strategy import Strategy
 
 #: Requests of one customer that keep overtaking each other: after so many the answer is to slow down.
 MAX_ATTEMPTS = 20
@@ -41,6 +43,17 @@ class Answer:
 
     body: bytes
     replayed: bool
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """A decision that is not recorded yet, by which strategy, on which state of the customer's contacts."""
+
+    decision: Decision
+    strategy: Strategy
+    contact_version: int
+    feature_time: int | None
+    #: Whether a challenger in the shadow is to make it again.
+    shadowed: bool
 
 
 class Decider:
@@ -91,34 +104,19 @@ class Decider:
         keep taking the contact first.
         """
         start = self._clock()
-        request_hash = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            live, layers, ramp = self._live.strategy, self._layers, self._live.ramp
-            if ramp is not None and ramp.layer is not None:
-                layers = (*layers, ramp.layer)
-                live = ramp.challenger if ramp.decides(self._settings.assignment_salt, message.customer_id) else live
-            before = self._before(message, live.contact_plan, now)
-            if before.answered is not None:
-                return self._again(before.answered, request_hash)
-            knowledge, feature_time = self._know(before, now, start)
-            decision = decide(
-                _request(message, self._settings.apprentice),
-                knowledge,
-                live,
-                decision_id=decision_id(self._settings.assignment_salt, message.request_id),
-                now=now,
-                layers=layers,
-                salt=self._settings.assignment_salt,
-                attempt=attempt,
-            )
+            made = self._make(message, now, start, attempt)
+            if isinstance(made, StoredAnswer):
+                return self._again(made, message)
+            decision = made.decision
             body = msgspec.json.encode(_answer(decision, message.explain))
             try:
                 self._ledger.append_decision(
                     decision,
-                    request_hash=request_hash,
+                    request_hash=request_hash(message),
                     answer=body,
-                    contact_version=knowledge.contact_version,
-                    action_classes={a.id: a.action_class for a in live.catalogue.actions.values()},
+                    contact_version=made.contact_version,
+                    action_classes={a.id: a.action_class for a in made.strategy.catalogue.actions.values()},
                 )
             except ContactTaken:
                 continue  # the state moved: the whole decision is made again on the new one
@@ -126,14 +124,54 @@ class Decider:
                 stored = self._ledger.find_answer(message.request_id)
                 if stored is None:
                     raise
-                return self._again(stored, request_hash)
-            seconds = self._clock() - start
-            self._metrics.decided(decision, seconds, feature_time)
-            self._journal.decided(decision, seconds)
-            if ramp is not None and live is not ramp.challenger:
-                self._live.shadow.offer(decision)
+                return self._again(stored, message)
+            self._tell(made, self._clock() - start)
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
+
+    def look(self, message: DecideRequest, now: int) -> Answer:
+        """What `decide` would answer now; nothing is written, and the request id stays free.
+
+        The answer has no decision id, for no decision is kept under it; that to an id which was answered before is that
+        very answer. Raises Conflict as `decide` does.
+        """
+        made = self._make(message, now, self._clock(), attempt=1)
+        self._metrics.looked()
+        if isinstance(made, StoredAnswer):
+            again = self._again(made, message)
+            return Answer(msgspec.json.encode(msgspec.json.decode(again.body) | {"dry_run": True}), replayed=True)
+        body = _answer(made.decision, message.explain) | {"decision_id": None, "dry_run": True}
+        return Answer(msgspec.json.encode(body), replayed=False)
+
+    def preview(self, message: DecideRequest, now: int) -> Decision:
+        """The decision itself that a request whose id is free would get; nothing is written."""
+        made = self._make(message, now, self._clock(), attempt=1)
+        assert not isinstance(made, StoredAnswer)
+        return made.decision
+
+    def _make(self, message: DecideRequest, now: int, start: float, attempt: int) -> _Made | StoredAnswer:
+        """A decision on the present state, not yet recorded; or what the request was answered before."""
+        live, layers, ramp = self._live.strategy, self._layers, self._live.ramp
+        salt = self._settings.assignment_salt
+        if ramp is not None and ramp.layer is not None:
+            layers = (*layers, ramp.layer)
+            live = ramp.challenger if ramp.decides(salt, message.customer_id) else live
+        before = self._before(message, live.contact_plan, now)
+        if before.answered is not None:
+            return before.answered
+        knowledge, feature_time = self._know(before, now, start)
+        request = _request(message, self._settings.apprentice)
+        key = decision_id(salt, message.request_id)
+        decision = decide(request, knowledge, live, decision_id=key, now=now, layers=layers, salt=salt, attempt=attempt)
+        shadowed = ramp is not None and live is not ramp.challenger
+        return _Made(decision, live, knowledge.contact_version, feature_time, shadowed)
+
+    def _tell(self, made: _Made, seconds: float) -> None:
+        """Counts, logs, and lays aside for the shadow what was recorded."""
+        self._metrics.decided(made.decision, seconds, made.feature_time)
+        self._journal.decided(made.decision, seconds)
+        if made.shadowed:
+            self._live.shadow.offer(made.decision)
 
     def _before(self, message: DecideRequest, plan: ContactPlan, now: int) -> BeforeDecision:
         """What the ledger knows, as far back as a contact rule looks; outcomes only where one counts them."""
@@ -177,8 +215,8 @@ class Decider:
         feature_time = None if reading.row is None or fallback else reading.row.as_of
         return features, feature_time, fallback or ("features_stale" if reading.stale else None)
 
-    def _again(self, stored: StoredAnswer, request_hash: str) -> Answer:
-        if stored.request_hash != request_hash:
+    def _again(self, stored: StoredAnswer, message: DecideRequest) -> Answer:
+        if not is_same(message, stored.request_hash):
             raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
         self._metrics.replayed()
         return Answer(stored.answer, replayed=True)

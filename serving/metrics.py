@@ -29,6 +29,7 @@ class Metrics:
         )
         self._fallbacks = Counter("segue_fallbacks", "Decisions made with something missing", ("reason",), registry=own)
         self._replayed = Counter("segue_replayed", "Requests answered from the ledger", registry=own)
+        self._looks = Counter("segue_dry_runs", "Looks answered, of which nothing was written", registry=own)
         self._drops = Counter(
             "segue_candidates_dropped", "Arms removed, by stage of the funnel", ("stage",), registry=own
         )
@@ -113,6 +114,9 @@ class Metrics:
 
     def replayed(self) -> None:
         self._replayed.inc()
+
+    def looked(self) -> None:
+        self._looks.inc()
 
     def refused(self, code: str) -> None:
         self._errors.labels(code).inc()

@@ -44,8 +44,17 @@ def kept_catalogue(ledger: Ledger) -> Catalogue:
 class Live:
     """What decides now. `strategy` is replaced in one assignment, so a decision sees one version of everything."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, open_features: Callable[[], FeatureStore | None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        open_features: Callable[[], FeatureStore | None],
+        *,
+        looking: bool = False,
+    ) -> None:
+        """With `looking` nothing is recorded by what decides, and so the ledger is not told of it."""
         self._settings = settings
+        self._looking = looking
         self._explorer = make_explorer(settings)
         self._ledger = ledger
         self._open_features = open_features
@@ -127,8 +136,9 @@ class Live:
             # Never half of it: a dropped condition would open an action to everybody.
             raise CatalogueError("; ".join(str(fault) for fault in faults))
         # Before anything is decided by it: whoever replays a decision needs the catalogue of that day.
-        self._ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
-        self._ledger.put_note(DECIDING, catalogue.version)
+        if not self._looking:
+            self._ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
+            self._ledger.put_note(DECIDING, catalogue.version)
         self._compiled = compiled
 
     def _take_kept(self) -> bool:

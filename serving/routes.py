@@ -114,7 +114,8 @@ class Door:
     async def decide(self, request: Request) -> Response:
         rooms = self._open()
         message = self._reader.read(await self._body(request), DecideRequest)
-        answer = await self._run(lambda: rooms.decider.decide(message, clock.now()))
+        decide = rooms.decider.look if message.dry_run is True else rooms.decider.decide
+        answer = await self._run(lambda: decide(message, clock.now()))
         return _json(answer.body, headers={"segue-replayed": "true"} if answer.replayed else None)
 
     async def shown(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ Types, lengths and ranges are checked by msgspec while it parses; times and refe
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -62,6 +63,8 @@ class DecideRequest(_Message, frozen=True):
     explain: bool = False
     #: What whoever decided so far would do; in apprentice mode it is the answer.
     incumbent: Incumbent | None = None
+    #: A look: answered as the request without it would be, and nothing is written. Absent from what is hashed.
+    dry_run: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ShownRequest(_Message, frozen=True):
@@ -120,13 +123,46 @@ class Reader:
         if decoder is None:
             decoder = self._decoders[message] = msgspec.json.Decoder(message)
         try:
-            return decoder.decode(body)
+            read: T = decoder.decode(body)
         except msgspec.ValidationError as error:
             _must_be_json(body)
             words, field = _explained(str(error), message)
             raise InvalidInput(words, field=field) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed("the body is not JSON", code="malformed_json") from None
+        refuse_duplicates(body)
+        return read
+
+
+#: The end of a key; also some ends of texts, which are looked at more closely.
+_KEY_END = re.compile(rb'"\s*:')
+
+
+def refuse_duplicates(body: bytes) -> None:
+    """Raises Malformed where an object of this JSON has a key twice: of two values the last would silently count.
+
+    Most bodies are told by counting, in 4 us for 190 bytes: each key has an end, and is there once.
+    """
+    if len(_KEY_END.findall(body)) != _keys(msgspec.json.decode(body)):
+        json.loads(body, object_pairs_hook=_unique)
+
+
+def _keys(value: Any) -> int:
+    """How many keys a JSON value has, at any depth."""
+    if isinstance(value, dict):
+        return len(value) + sum(_keys(one) for one in value.values() if isinstance(one, dict | list))
+    return sum(_keys(one) for one in value if isinstance(one, dict | list)) if isinstance(value, list) else 0
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            name = key if _NAME.fullmatch(key) else None
+            raise Malformed(
+                "this key is there twice in one object; leave one of them out", code="duplicate_key", field=name
+            )
+        seen.add(key)
 
 
 def _must_be_json(body: bytes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from features import clock
 from features.errors import NotReady
 from features.home import prepare_home
-from features.ledger import Ledger, open_ledger
+from features.ledger import Ledger, existing_ledger, open_ledger
 from features.settings import Settings
 from features.store import FeatureStore, open_feature_store
 from serving.assignment import holdout_layer
@@ -68,6 +69,18 @@ def build(settings: Settings, door: Door) -> Parts:
     watcher = Watcher(live, ledger, metrics, journal, settings.poll_seconds)
     watcher.start()
     return Parts(settings, ledger, live, decider, intake, door, watcher)
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[Decider]:
+    """A decider for looks, over a home that is there: nothing in it changes. Raises NoData where there is no ledger."""
+    ledger = existing_ledger(settings.ledger)
+    try:
+        live = Live(settings, ledger, features_opener(settings), looking=True)
+        live.refresh()
+        yield Decider(settings, ledger, live, [holdout_layer(settings.holdout_share)], Metrics(), Journal(None))
+    finally:
+        ledger.close()
 
 
 def threads_of(settings: Settings, ledger: Ledger) -> int:
