@@ -4,6 +4,7 @@ SegueError
 ├── InvalidInput            422  wrong values
 │   ├── Malformed           400  not JSON, or not the shape asked for
 │   ├── TooLarge            413
+│   ├── UnsupportedEncoding 415  packed in a way that is not unpacked here
 │   ├── MappingError             a mapping file is wrong: file and key are named
 │   └── CatalogueError           a catalogue file is wrong: file, line and key are named
 ├── NotFound                404
@@ -45,6 +46,10 @@ class Malformed(InvalidInput):
 
 class TooLarge(InvalidInput):
     code, status = "too_large", 413
+
+
+class UnsupportedEncoding(InvalidInput):
+    code, status = "unsupported_encoding", 415
 
 
 class MappingError(InvalidInput):

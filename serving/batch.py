@@ -20,7 +20,8 @@ from features.online import FeatureRow
 from features.settings import Settings
 from serving.assignment import Layer
 from serving.breaker import GuardedStore
-from serving.decider import MAX_ATTEMPTS, SlowDown, decision_id, usable_features
+from serving.customer_features import usable_features
+from serving.decider import MAX_ATTEMPTS, SlowDown, decision_id
 from serving.engine import conclude, consider, weigh
 from serving.ramp.live import LiveRamp
 from serving.request import Knowledge, Request

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from features.clock import DAY
 from features.domain import Customer, Decision
-from features.errors import Conflict, ContactTaken, SegueError, StoreUnavailable
+from features.errors import Conflict, ContactTaken, SegueError
 from features.ledger import BeforeDecision, Ledger, StoredAnswer
-from features.online import FeatureRow
 from features.settings import Settings
 from serving.assignment import Layer
 from serving.contact_policy import ContactPlan
+from serving.customer_features import features_of
 from serving.engine import decide
+from serving.exchange import Trace
 from serving.explain import explanation
 from serving.journal import Journal
 from serving.metrics import Metrics
@@ -97,8 +97,8 @@ class Decider:
         decision = decide(request, knowledge, live, decision_id=_NOBODY, now=now, layers=(), salt=salt)
         msgspec.json.encode(_answer(decision, explain=True))
 
-    def decide(self, message: DecideRequest, now: int) -> Answer:
-        """The answer to a request; the decision is in the ledger before this returns.
+    def decide(self, message: DecideRequest, now: int, trace: Trace | None = None) -> Answer:
+        """The answer to a request; the decision is in the ledger before this returns. `trace` goes into the log.
 
         Raises Conflict when the request id was used for another request, SlowDown when other requests of the customer
         keep taking the contact first.
@@ -125,7 +125,7 @@ class Decider:
                 if stored is None:
                     raise
                 return self._again(stored, message)
-            self._tell(made, self._clock() - start)
+            self._tell(made, self._clock() - start, trace)
             return Answer(body, replayed=False)
         raise SlowDown("too many requests of this customer at once; try again shortly", field="customer_id")
 
@@ -166,10 +166,10 @@ class Decider:
         shadowed = ramp is not None and live is not ramp.challenger
         return _Made(decision, live, knowledge.contact_version, feature_time, shadowed)
 
-    def _tell(self, made: _Made, seconds: float) -> None:
+    def _tell(self, made: _Made, seconds: float, trace: Trace | None) -> None:
         """Counts, logs, and lays aside for the shadow what was recorded."""
         self._metrics.decided(made.decision, seconds, made.feature_time)
-        self._journal.decided(made.decision, seconds)
+        self._journal.decided(made.decision, seconds, trace)
         if made.shadowed:
             self._live.shadow.offer(made.decision)
 
@@ -184,7 +184,9 @@ class Decider:
         """(what the ledger and the feature store say of the customer now, the time of the features used)."""
         if before.customer is None:
             return Knowledge(None), None
-        features, feature_time, fallback = self._features(before.customer.customer_id, now)
+        features, feature_time, fallback = features_of(
+            self._live.features, before.customer.customer_id, now, self._settings.feature_max_age_days
+        )
         out_of_time = self._clock() - start > self._settings.deadline_seconds
         return Knowledge(
             before.customer,
@@ -196,41 +198,11 @@ class Decider:
             before.heard,
         ), feature_time
 
-    def _features(self, customer_id: str, now: int) -> tuple[Mapping[str, float | None], int | None, str | None]:
-        """(features by name, their time, what is wrong with them).
-
-        One step down are the features last seen of this customer; below that there are none, and models and rules see
-        unknowns.
-        """
-        store = self._live.features
-        if store is None:
-            return {}, None, "features_unavailable"
-        try:
-            reading = store.read(customer_id)
-        except StoreUnavailable:
-            return {}, None, "features_unavailable"
-        features, fallback = usable_features(
-            reading.row, store.contract.names, now, self._settings.feature_max_age_days
-        )
-        feature_time = None if reading.row is None or fallback else reading.row.as_of
-        return features, feature_time, fallback or ("features_stale" if reading.stale else None)
-
     def _again(self, stored: StoredAnswer, message: DecideRequest) -> Answer:
         if not is_same(message, stored.request_hash):
             raise Conflict("this request_id was used for another request; choose a new one", field="request_id")
         self._metrics.replayed()
         return Answer(stored.answer, replayed=True)
-
-
-def usable_features(
-    row: FeatureRow | None, names: Sequence[str], now: int, max_age_days: float
-) -> tuple[Mapping[str, float | None], str | None]:
-    """(features by name, what is wrong with them). Values too old to trust count as unknown."""
-    if row is None:
-        return {}, "features_missing"
-    if now - row.as_of > max_age_days * DAY:
-        return {}, "features_too_old"
-    return dict(zip(names, row.values, strict=True)), None
 
 
 def decision_id(salt: str, request_id: str) -> str:

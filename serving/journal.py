@@ -9,6 +9,7 @@ import msgspec
 
 from features.clock import format_time
 from features.domain import Decision
+from serving.exchange import Trace
 
 #: Bytes that a pipe takes whole (PIPE_BUF on Linux).
 PORTION = 4_096
@@ -23,7 +24,7 @@ class Journal:
         self._encode = msgspec.json.Encoder().encode
         self._waiting: deque[bytes] = deque()
 
-    def decided(self, decision: Decision, seconds: float) -> None:
+    def decided(self, decision: Decision, seconds: float, trace: Trace | None = None) -> None:
         if self._stream is None:
             return
         line = {
@@ -40,6 +41,8 @@ class Journal:
             "attempt": decision.attempt,
             "milliseconds": round(seconds * 1e3, 3),
         }
+        if trace is not None:  # under names of their own: a request id of ours is another thing
+            line |= trace.headers()
         self._waiting.append(self._encode(line))
 
     def flush(self) -> None:

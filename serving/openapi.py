@@ -1,4 +1,4 @@
-"""The OpenAPI description of the HTTP door, made from the very structs that parse it, and the page that shows it."""
+"""The OpenAPI description of the HTTP door, from the very structs that parse it and the words of `wire_words`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,41 @@ import msgspec
 
 from features.domain import DO_NOTHING
 from serving.schema import DecideRequest, EventMessage, EventsRequest, Id, OutcomeMessage, OutcomesRequest, ShownRequest
-
-#: Swagger's viewer is served by BentoML from this machine: the page needs no network.
-DOCS_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Segue: the decision service</title>
-<link rel="stylesheet" href="/static_content/swagger-ui.css"></head>
-<body><div id="swagger-ui"></div>
-<script src="/static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "/v1/openapi.json", dom_id: "#swagger-ui"})</script>
-</body></html>
-"""
+from serving.try_out import Example, bodies_of
+from serving.wire_words import CODES, FALLBACK_REASONS, FIELDS, REASONS, STATUSES
 
 _TEXT, _NUMBER, _BOOLEAN = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+_WHOLE, _OBJECT = {"type": "integer"}, {"type": "object"}
 _TIME = {"type": "string", "format": "date-time"}
 
 
-def description() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+def description(prefix: str = "", example: Example | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document. `prefix` is the path a proxy shows us under; without one, addresses are relative."""
+    example = example or Example()
     messages = (DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest, Id)
     schemas, components = msgspec.json.schema_components(messages, ref_template="#/components/schemas/{name}")
     by_type: dict[Any, dict[str, Any]] = dict(zip(messages, schemas, strict=True))
     outcome = {"allOf": [by_type[OutcomeMessage], _either(("decision_id",), ("customer_id", "action"))]}
     event = {"allOf": [by_type[EventMessage], _either(("customer_id",), ("anonymous_id",))]}
-    outcomes = {"anyOf": [outcome, by_type[OutcomesRequest]]}
-    events = {"anyOf": [event, by_type[EventsRequest]]}
+    components = _worded(components | _ANSWERS)
     # Whoever would do nothing needs no channel for it.
     idle = {"properties": {"action": {"const": DO_NOTHING.action}}}
     incumbent = {"allOf": [components["Incumbent"], {"anyOf": [idle, *_either(("channel",))["anyOf"]]}]}
+    bodies = {
+        "decide": by_type[DecideRequest],
+        "shown": by_type[ShownRequest],
+        "outcomes": {"anyOf": [outcome, by_type[OutcomesRequest]]},
+        "events": {"anyOf": [event, by_type[EventsRequest]]},
+    }
+    posts = {
+        "/v1/" + name: {"post": _post(name, *_POSTS[name], body, bodies_of(example)[name])}
+        for name, body in bodies.items()
+    }
+    gets = {
+        "/v1/decisions/{decision_id}": {"get": _get("explain", "decision_id", by_type[Id], example.decision_id)},
+        "/v1/catalogue": {"get": _get("catalogue")},
+        "/v1/content/{key}": {"get": _get("content", "key", _TEXT, example.content)},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,14 +52,42 @@ def description() -> dict[str, Any]:
             "version": "1",
             "description": "For one customer at one moment: the best action and the channel to carry it.",
         },
-        "paths": {
-            "/v1/decide": {"post": _operation("Decide the next best action", by_type[DecideRequest], "Answer")},
-            "/v1/shown": {"post": _operation("Say that an item was displayed", by_type[ShownRequest], "Accepted")},
-            "/v1/outcomes": {"post": _operation("Say what the customer did with a decision", outcomes, "Heard")},
-            "/v1/events": {"post": _operation("Say what a customer did anywhere", events, "Taken")},
-            "/v1/decisions/{decision_id}": {"get": _explain(by_type[Id])},
-        },
-        "components": {"schemas": components | {"Incumbent": incumbent} | _ANSWERS},
+        "servers": [{"url": prefix or "..", "description": "this service"}],
+        "paths": posts | gets,
+        "components": {"schemas": components | {"Incumbent": incumbent}},
+    }
+
+
+#: Operation -> summary, answer.
+_POSTS = {
+    "decide": ("Decide the next best action", "Answer"),
+    "shown": ("Say that an item was displayed", "Accepted"),
+    "outcomes": ("Say what the customer did with a decision", "Heard"),
+    "events": ("Say what a customer did anywhere", "Taken"),
+}
+_GETS = {
+    "explain": ("Why a decision was made, and why not otherwise", "Explanation", ("404", "503")),
+    "catalogue": ("What may be decided now: the names that requests use", "Offer", ("503",)),
+    "content": ("What the key of an item's content stands for", "Content", ("404", "503")),
+}
+
+
+def _worded(components: dict[str, Any]) -> dict[str, Any]:
+    """With what each of them and of their fields means."""
+    return {
+        name: schema
+        | ({"description": FIELDS[name][""]} if FIELDS.get(name, {}).get("") else {})
+        | (
+            {
+                "properties": {
+                    field: {**inner, "description": FIELDS.get(name, {}).get(field, "")}
+                    for field, inner in schema["properties"].items()
+                }
+            }
+            if "properties" in schema
+            else {}
+        )
+        for name, schema in components.items()
     }
 
 
@@ -60,29 +96,43 @@ def _either(*sets: tuple[str, ...]) -> dict[str, Any]:
     return {"anyOf": [{"required": list(names), "properties": dict.fromkeys(names, _TEXT)} for names in sets]}
 
 
-def _operation(summary: str, body: dict[str, Any], answer: str) -> dict[str, Any]:
+def _post(name: str, summary: str, answer: str, body: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    shown = {words: {"summary": words, "value": value} for words, value in examples.items()}
     return {
+        "operationId": name,
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": _responses(answer, ("400", "404", "409", "413", "422", "429", "503")),
+        "tags": ["segue"],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body, "examples": shown}}},
+        "responses": _responses(answer, ("400", "404", "409", "413", "415", "422", "429", "500", "503")),
     }
 
 
-def _explain(decision_id: dict[str, Any]) -> dict[str, Any]:
-    where = {"name": "decision_id", "in": "path", "required": True, "schema": decision_id}
+def _get(name: str, parameter: str | None = None, schema: object = None, example: str = "") -> dict[str, Any]:
+    summary, answer, errors = _GETS[name]
+    where = {"name": parameter, "in": "path", "required": True, "schema": schema, "example": example}
+    words = FIELDS["ShownRequest"]["decision_id"] if parameter == "decision_id" else FIELDS["Item"]["content"]
     return {
-        "summary": "Why a decision was made, and why not otherwise",
-        "parameters": [where],
-        "responses": _responses("Explanation", ("404", "503")),
+        "operationId": name,
+        "summary": summary,
+        "tags": ["segue"],
+        "parameters": [] if parameter is None else [where | {"description": words}],
+        "responses": _responses(answer, errors),
     }
 
 
 def _responses(answer: str, errors: tuple[str, ...]) -> dict[str, Any]:
-    def shaped(name: str, words: str) -> dict[str, Any]:
-        schema = {"$ref": f"#/components/schemas/{name}"}
+    def shaped(schema: dict[str, Any], words: str) -> dict[str, Any]:
         return {"description": words, "content": {"application/json": {"schema": schema}}}
 
-    return {"200": shaped(answer, "Done")} | {code: shaped("Error", "Not done") for code in errors}
+    def error(status: str) -> dict[str, Any]:
+        code = {"properties": {"error": {"properties": {"code": {"enum": list(CODES[status])}}}}}
+        return shaped({"allOf": [_ref("Error"), code]}, STATUSES[status])
+
+    return {"200": shaped(_ref(answer), "Done")} | {status: error(status) for status in errors}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _object(optional: Mapping[str, Any] = MappingProxyType({}), /, **properties: Any) -> dict[str, Any]:
@@ -94,46 +144,58 @@ def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_ITEM = _object(
-    rank={"type": "integer"},
-    action=_TEXT,
-    channel=_maybe(_TEXT),
-    content=_maybe(_TEXT),
-    action_probability={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    p_accept=_maybe(_NUMBER),
-    expected_value=_NUMBER,
-    priority=_NUMBER,
-    expires_at=_TIME,
-)
+def _list(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "array", "items": schema, **more}
+
+
+_TAKEN = {"accepted": _WHOLE, "duplicates": _WHOLE, "rejected": _list(_OBJECT)}
 _ANSWERS: dict[str, Any] = {
-    "Error": _object(error=_object(code=_TEXT, message=_TEXT, field=_maybe(_TEXT))),
-    "Accepted": _object(accepted={"type": "integer"}),
-    "Taken": _object(
-        accepted={"type": "integer"},
-        duplicates={"type": "integer"},
-        rejected={"type": "array", "items": {"type": "object"}},
+    "Error": _object(error=_ref("ErrorDetail")),
+    "ErrorDetail": _object(code=_TEXT, message=_TEXT, field=_maybe(_TEXT)),
+    "Accepted": _object(accepted=_WHOLE),
+    "Taken": _object(**_TAKEN),
+    "Heard": _object({"unattributed": _list(_ref("Unattributed"))}, **_TAKEN),
+    "Unattributed": _object(outcome_id=_TEXT, reason=_TEXT),
+    "Explanation": _object(candidates=_list(_OBJECT), summary=_list(_TEXT)),
+    "Item": _object(
+        rank=_WHOLE,
+        action=_TEXT,
+        channel=_maybe(_TEXT),
+        content=_maybe(_TEXT),
+        action_probability={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        p_accept=_maybe(_NUMBER),
+        expected_value=_NUMBER,
+        priority=_NUMBER,
+        expires_at=_TIME,
     ),
-    # What belongs to no decision is kept, and named with the reason.
-    "Heard": {
-        "allOf": [{"$ref": "#/components/schemas/Taken"}],
-        "properties": {"unattributed": {"type": "array", "items": _object(outcome_id=_TEXT, reason=_TEXT)}},
-    },
-    "Explanation": _object(
-        candidates={"type": "array", "items": {"type": "object"}}, summary={"type": "array", "items": _TEXT}
-    ),
+    "Versions": _object(bundle=_maybe(_TEXT), policy=_TEXT, catalogue=_TEXT),
     "Answer": _object(
-        {"warnings": {"type": "array", "items": {"enum": ["unknown_intent", "unknown_placement"]}}},
-        decision_id=_TEXT,
+        {
+            "warnings": _list({"enum": ["unknown_intent", "unknown_placement"]}),
+            "dry_run": {"const": True},
+            "candidates": _list(_OBJECT),
+            "summary": _list(_TEXT),
+        },
+        decision_id=_maybe(_TEXT),
         request_id=_TEXT,
         customer_id=_TEXT,
         decided_at=_TIME,
-        items={"type": "array", "items": _ITEM, "minItems": 1},
+        items=_list(_ref("Item"), minItems=1),
         result={"enum": ["action", "do_nothing"]},
-        reason=_maybe(_TEXT),
-        fallback_reason=_maybe(_TEXT),
+        reason={"enum": [*REASONS, None]},
+        fallback_reason={"enum": [*FALLBACK_REASONS, None]},
         defer_until=_maybe(_TIME),
-        variants={"type": "object"},
-        versions=_object(bundle=_maybe(_TEXT), policy=_TEXT, catalogue=_TEXT),
+        variants=_OBJECT,
+        versions=_ref("Versions"),
         replayed=_BOOLEAN,
     ),
+    "Offer": _object(
+        version=_TEXT,
+        channels=_list(_object(id=_TEXT, outbound=_BOOLEAN, reports=_TEXT, reports_display=_BOOLEAN)),
+        placements=_list(_TEXT),
+        intents=_list(_object(id=_TEXT, weights=_list(_OBJECT))),
+        groups=_list(_object(id=_TEXT, exclusive=_BOOLEAN)),
+        actions=_list(_object(id=_TEXT, name=_TEXT, group=_maybe(_TEXT), treatments=_list(_OBJECT))),
+    ),
+    "Content": _object(id=_TEXT, title=_TEXT, body=_TEXT, url=_TEXT, data=_OBJECT, catalogue=_TEXT),
 }

@@ -11,18 +11,22 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.responses import Response
+from starlette.routing import Route
 
 from features import clock
-from features.errors import InvalidInput, Malformed, NotFound, NotReady, SegueError, TooLarge
+from features.catalogue import Catalogue
+from features.errors import Malformed, NotFound, NotReady, SegueError
 from features.ledger import Ledger
+from serving import pages
 from serving.decider import Decider
+from serving.exchange import body_of, finish, prefix_of, trace_of
 from serving.explain import explanation
 from serving.intake import Intake, Taken
 from serving.metrics import Metrics
-from serving.openapi import DOCS_PAGE, description
+from serving.offer import content, offer
+from serving.openapi import description
+from serving.pages import encoded, json_response
 from serving.runner import Runner
 from serving.schema import (
     DecideRequest,
@@ -34,6 +38,7 @@ from serving.schema import (
     ShownRequest,
     error_body,
 )
+from serving.try_out import example_of
 
 log = logging.getLogger("segue.http")
 T = TypeVar("T")
@@ -47,6 +52,8 @@ class Rooms:
     intake: Intake
     ledger: Ledger
     metrics: Metrics
+    #: The catalogue that decides now.
+    catalogue: Callable[[], Catalogue]
     runner: Runner
     max_body_bytes: int
 
@@ -54,19 +61,9 @@ class Rooms:
 Handler = Callable[[Request], Awaitable[Response]]
 #: Where readiness is asked for: BentoML answers `/readyz` before us, so `serving.service` sends that here.
 READY = "/v1/ready"
-#: What BentoML answers after us.
-_BENTOML = ("/static_content/", "/docs.json")
-
-
-class _Rest(Route):
-    """Every address that neither we nor BentoML know, with any method: its error has our schema too."""
-
-    def __init__(self, path: str, endpoint: Handler) -> None:
-        super().__init__(path, endpoint)
-        self.methods = None
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return (Match.NONE, {}) if scope["path"].startswith(_BENTOML) else super().matches(scope)
+#: Where a request keeps the ids its caller follows it by.
+TRACE = "segue.trace"
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Door:
@@ -96,33 +93,41 @@ class Door:
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [
-            Route("/v1/decide", self._safe(self.decide), methods=["POST"]),
-            Route("/v1/shown", self._safe(self.shown), methods=["POST"]),
-            Route("/v1/outcomes", self._safe(self.outcomes), methods=["POST"]),
-            Route("/v1/events", self._safe(self.events), methods=["POST"]),
-            Route(READY, self._safe(self.ready), methods=["GET"]),
-            Route("/metrics", self._safe(self.metrics), methods=["GET"]),
-            Route("/v1/decisions/{decision_id}", self._safe(self.decision), methods=["GET"]),
-            Route("/v1/openapi.json", self._safe(_openapi), methods=["GET"]),
-            Route("/docs", _docs, methods=["GET"]),
-            Route("/", _home, methods=["GET"]),
-            _Rest("/{path:path}", self._safe(_nothing_here)),
-        ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+        post = {
+            "/v1/decide": self.decide,
+            "/v1/shown": self.shown,
+            "/v1/outcomes": self.outcomes,
+            "/v1/events": self.events,
+        }
+        get = {
+            READY: self.ready,
+            "/metrics": self.metrics,
+            "/v1/decisions/{decision_id}": self.decision,
+            "/v1/catalogue": self.catalogue,
+            "/v1/content/{key:path}": self.content,
+            "/v1/openapi.json": self.openapi,
+            "/docs": pages.docs,
+            "/": pages.home,
+        }
+        routes = [Route(path, self._safe(handler), methods=["POST"]) for path, handler in post.items()]
+        routes += [Route(path, self._safe(handler), methods=["GET"]) for path, handler in get.items()]
+        routes.append(pages.Rest("/{path:path}", self._safe(pages.nothing_here)))
+        return Starlette(routes=routes, exception_handlers={HTTPException: pages.http_error})
 
     async def decide(self, request: Request) -> Response:
         rooms = self._open()
         message = self._reader.read(await self._body(request), DecideRequest)
-        decide = rooms.decider.look if message.dry_run is True else rooms.decider.decide
-        answer = await self._run(lambda: decide(message, clock.now()))
-        return _json(answer.body, headers={"segue-replayed": "true"} if answer.replayed else None)
+        if message.dry_run is True:
+            answer = await self._run(lambda: rooms.decider.look(message, clock.now()))
+        else:
+            answer = await self._run(lambda: rooms.decider.decide(message, clock.now(), request.scope[TRACE]))
+        return json_response(answer.body, headers={"segue-replayed": "true"} if answer.replayed else None)
 
     async def shown(self, request: Request) -> Response:
         rooms = self._open()
         message = self._reader.read(await self._body(request), ShownRequest)
         await self._run(lambda: rooms.intake.shown(message, clock.now()))
-        return _json(b'{"accepted":1}')
+        return json_response(b'{"accepted":1}')
 
     async def outcomes(self, request: Request) -> Response:
         rooms = self._open()
@@ -148,14 +153,29 @@ class Door:
         stored = await self._run(lambda: rooms.ledger.decision(decision_id))
         if stored.record is None:
             raise NotFound("this decision was imported: there is no record of how it was made", field="decision_id")
-        return _json(msgspec.json.encode(explanation(msgspec.json.decode(stored.record), stored.items)))
+        return encoded(explanation(msgspec.json.decode(stored.record), stored.items))
+
+    async def catalogue(self, _request: Request) -> Response:
+        return encoded(offer(self._open().catalogue(), clock.now()))
+
+    async def content(self, request: Request) -> Response:
+        return encoded(content(self._open().catalogue(), request.path_params["key"]))
+
+    async def openapi(self, request: Request) -> Response:
+        """The description; its examples are of this very home for who asks on this machine, and no proxy for others."""
+        near = request.client is not None and request.client.host in LOOPBACK
+        if self._rooms is None or not near or "x-forwarded-for" in request.headers:
+            return encoded(description(prefix_of(request.headers)))
+        rooms = self._rooms
+        example = await self._run(lambda: example_of(rooms.catalogue(), rooms.ledger, clock.now()))
+        return encoded(description(prefix_of(request.headers), example))
 
     async def ready(self, _request: Request) -> Response:
         """Whether it can decide: the stores are open, and the ledger took what was last written."""
         rooms = self._open()
         if rooms.ledger.trouble is not None:
             raise rooms.ledger.trouble
-        return _json(b'{"ready":true}')
+        return json_response(b'{"ready":true}')
 
     async def metrics(self, _request: Request) -> Response:
         return Response(self._open().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -164,14 +184,18 @@ class Door:
         """Turns every error into the one schema. An unforeseen one is logged by its type, never with its input."""
 
         async def guarded(request: Request) -> Response:
+            trace = request.scope[TRACE] = trace_of(request.scope["headers"])
+            return finish(request, await answered(request), trace)
+
+        async def answered(request: Request) -> Response:
             try:
                 return await handler(request)
             except SegueError as error:
                 if error.status >= 500:
                     log.error("request failed: %s", error.code)
                 return self._refused(error)
-            except HTTPException:
-                raise
+            except HTTPException as error:
+                return await pages.http_error(request, error)
             except ClientDisconnect:
                 return self._refused(Malformed("the body ends too soon", code="hung_up"))  # nobody will read it
             except Exception as error:
@@ -184,23 +208,13 @@ class Door:
         if self._rooms is not None:
             self._rooms.metrics.refused(error.code)
         again = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
-        return _json(error_body(error), error.status, again)
+        return json_response(error_body(error), error.status, again)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await self._open().runner.run(work)
 
     async def _body(self, request: Request) -> bytes:
-        """The whole body, never more of it than allowed. Raises TooLarge."""
-        limit = self._open().max_body_bytes
-        announced = request.headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > limit:
-            raise TooLarge(f"the body is larger than {limit} bytes")
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise TooLarge(f"the body is larger than {limit} bytes")
-        return bytes(body)
+        return await body_of(request, self._open().max_body_bytes)
 
 
 def _is_batch(body: bytes, name: str) -> bool:
@@ -211,10 +225,6 @@ def _is_batch(body: bytes, name: str) -> bool:
         return False
 
 
-def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, media_type="application/json")
-
-
 def _taken(taken: Taken, id_name: str, *, single: bool = False) -> Response:
     if single and taken.rejected:
         raise taken.rejected[0].error
@@ -222,36 +232,9 @@ def _taken(taken: Taken, id_name: str, *, single: bool = False) -> Response:
     told = {"accepted": taken.appended.accepted, "duplicates": taken.appended.duplicates, "rejected": rejected}
     if taken.unattributed:
         told["unattributed"] = [{id_name: one.id, "reason": one.reason} for one in taken.unattributed]
-    return _json(msgspec.json.encode(told))
+    return encoded(told)
 
 
 def _without_values(error: Exception) -> Any:
     """The traceback without the message, which may repeat what the customer sent."""
     return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    words = {404: ("not_found", "there is nothing at this address"), 405: ("method_not_allowed", "wrong method")}
-    code, message = words.get(status, ("http_error", "the request cannot be answered"))
-    return _json(error_body(InvalidInput(message, code=code)), status, getattr(error, "headers", None))
-
-
-async def _nothing_here(request: Request) -> Response:
-    """The last route: an address we know with another method, or no address of ours."""
-    partly = (route for route in request.app.routes if route.matches(request.scope)[0] == Match.PARTIAL)
-    if methods := sorted(method for route in partly for method in route.methods):
-        raise HTTPException(405, headers={"allow": ", ".join(methods)})
-    raise NotFound("there is nothing at this address; see /docs")
-
-
-async def _openapi(_request: Request) -> Response:
-    return _json(msgspec.json.encode(description()))
-
-
-async def _docs(_request: Request) -> Response:
-    return HTMLResponse(DOCS_PAGE)
-
-
-async def _home(_request: Request) -> Response:
-    return RedirectResponse("/docs")

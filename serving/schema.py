@@ -5,7 +5,6 @@ Types, lengths and ranges are checked by msgspec while it parses; times and refe
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -14,6 +13,7 @@ import msgspec
 from features.clock import LATEST, format_time, parse_time
 from features.domain import DO_NOTHING, Arm, Decision, OutcomeKind, prepare
 from features.errors import InvalidInput, Malformed, SegueError
+from serving.duplicates import LIKE_A_FIELD, refuse_duplicates
 
 #: Ids and names from outside: 1 to 128 characters, none of them a control character (PostgreSQL takes no NUL).
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -134,37 +134,6 @@ class Reader:
         return read
 
 
-#: The end of a key; also some ends of texts, which are looked at more closely.
-_KEY_END = re.compile(rb'"\s*:')
-
-
-def refuse_duplicates(body: bytes) -> None:
-    """Raises Malformed where an object of this JSON has a key twice: of two values the last would silently count.
-
-    Most bodies are told by counting, in 4 us for 190 bytes: each key has an end, and is there once.
-    """
-    if len(_KEY_END.findall(body)) != _keys(msgspec.json.decode(body)):
-        json.loads(body, object_pairs_hook=_unique)
-
-
-def _keys(value: Any) -> int:
-    """How many keys a JSON value has, at any depth."""
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(one) for one in value.values() if isinstance(one, dict | list))
-    return sum(_keys(one) for one in value if isinstance(one, dict | list)) if isinstance(value, list) else 0
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            name = key if _NAME.fullmatch(key) else None
-            raise Malformed(
-                "this key is there twice in one object; leave one of them out", code="duplicate_key", field=name
-            )
-        seen.add(key)
-
-
 def _must_be_json(body: bytes) -> None:
     """Raises Malformed: what does not fit may have been found before the end that is missing."""
     try:
@@ -175,7 +144,6 @@ def _must_be_json(body: bytes) -> None:
         raise Malformed("the body is not JSON", code="malformed_json") from None
 
 
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_]{0,63}")
 _UNKNOWN = "Object contains unknown field `"
 
 
@@ -198,7 +166,7 @@ def _unknown_field(text: str, wanted: type) -> tuple[str, str]:
     """The key is named where it looks like a field's name, and not like data. `text`: ``key` - at `$.place``."""
     key, found, path = text.rpartition("` - at `")
     given = key if found else text.removesuffix("`")
-    name = given if _NAME.fullmatch(given) else "unknown"
+    name = given if LIKE_A_FIELD.fullmatch(given) else "unknown"
     place = path.removesuffix("`").removeprefix("$").lstrip(".") if found else ""
     known = ", ".join(field.name for field in msgspec.structs.fields(_message_at(place, wanted)))
     return f"there is no such field; there are {known}", f"{place}.{name}" if place else name

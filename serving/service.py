@@ -11,30 +11,37 @@ import warnings
 from typing import Any, cast
 
 import bentoml
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.settings import load_settings
+from serving.exchange import prefix_of
 from serving.routes import READY, Door
 from serving.wiring import build, calm_garbage, end_calm
 
 DOOR = Door()
+#: How addresses begin that are answered here as they are.
+OURS = ("/v1/", "/docs", "/metrics", "/livez", "/readyz", "/healthz", "/static_content/")
 # Tornado's word on the way it is stopped by a signal; said here, for what was imported above resets such filters.
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
 class Readdressed:
-    """What would be answered past us comes to us: `/readyz`, and an address with a line break, which no route sees."""
+    """What would be answered past us comes to us: `/readyz`, an address with a line break, which no route sees, and one
+    that still has the path under which a proxy shows us."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if path == "/readyz":
-            scope = {**scope, "path": READY}
+        path = here = scope.get("path", "")
+        if not path.startswith(OURS) and path:
+            # A proxy that shows us under a path may leave that in the address.
+            here = path.removeprefix(prefix_of(Headers(scope=scope))).replace("\n", " ") or "/"
         elif "\n" in path:
-            scope = {**scope, "path": path.replace("\n", " ")}
-        await self._app(scope, receive, send)
+            here = path.replace("\n", " ")
+        here = READY if here == "/readyz" else here
+        await self._app(scope if here == path else {**scope, "path": here}, receive, send)
 
 
 def _end_with_supervisor() -> None:

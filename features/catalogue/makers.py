@@ -9,10 +9,12 @@ from typing import Any
 from features.catalogue.entry import Entry, Wrong, is_number, shown
 from features.catalogue.limit_makers import contact_rule, quiet_hours
 from features.catalogue.reward_makers import reward_keys, window_days
-from features.catalogue.values import REPORTS, Action, Channel, ContextWeight, Group, Intent, Treatment
+from features.catalogue.values import REPORTS, Action, Channel, Content, ContextWeight, Group, Intent, Treatment
 from features.domain import DO_NOTHING, ActionClass, OutcomeKind
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+#: Of content: as treatments name it, most often with slashes.
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
 _RESERVED = {DO_NOTHING.action: "doing nothing is always a candidate", DO_NOTHING.channel: "it is doing nothing's"}
 
 
@@ -29,8 +31,9 @@ def check_entry(section: str, table: dict[str, Any]) -> tuple[Any, list[Wrong]]:
     faults: list[Wrong] = []
     entry = Entry(table, faults=faults)
     identifier = table.get("id")
-    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
-        entry.wrong("id", "an id of letters, digits, '_', '-', '.', at most 128, is needed")
+    shape, more = (_KEY, ", '/'") if section == "content" else (_ID, "")
+    if not isinstance(identifier, str) or not shape.fullmatch(identifier):
+        entry.wrong("id", f"an id of letters, digits, '_', '-', '.'{more}, at most 128, is needed")
         identifier = ""
     if identifier in _RESERVED:
         entry.wrong("id", f"this id is taken: {_RESERVED[identifier]}")
@@ -71,7 +74,7 @@ def _action(identifier: str, entry: Entry) -> Action:
         applicable=entry.take("applicable", str, "") or None,
         suitable=entry.take("suitable", str, "") or None,
         placements=tuple(entry.items("placements", str)),
-        attributes=_attributes(entry),
+        attributes=_scalars(entry, "attributes"),
         treatments=tuple(_treatment(one, entry) for one in entry.items("treatment", dict)),
         purpose=entry.take("purpose", str, "") or None,
         **reward_keys(entry),
@@ -86,12 +89,18 @@ def _action(identifier: str, entry: Entry) -> Action:
     return action
 
 
-def _attributes(entry: Entry) -> dict[str, Any]:
-    attributes: dict[str, Any] = entry.take("attributes", dict, {})
-    for name, value in attributes.items():
+def _content(identifier: str, entry: Entry) -> Content:
+    title, body, url = (entry.take(key, str, "") for key in ("title", "body", "url"))
+    return Content(identifier, title, body, url, _scalars(entry, "data"))
+
+
+def _scalars(entry: Entry, key: str) -> dict[str, Any]:
+    """A table of texts, numbers and truths."""
+    scalars: dict[str, Any] = entry.take(key, dict, {})
+    for name, value in scalars.items():
         if not isinstance(value, str | bool) and not is_number(value):
-            entry.wrong(f"attributes.{name}", f"must be text, a number, true or false, not {shown(value)}")
-    return attributes
+            entry.wrong(f"{key}.{name}", f"must be text, a number, true or false, not {shown(value)}")
+    return scalars
 
 
 def _treatment(values: dict[str, Any], action: Entry) -> Treatment:
@@ -131,4 +140,5 @@ MAKERS: Mapping[str, Callable[[str, Entry], Any]] = {
     "contact_policy": contact_rule,
     "quiet_hours": quiet_hours,
     "intent": _intent,
+    "content": _content,
 }

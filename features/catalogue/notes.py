@@ -13,7 +13,7 @@ _UNSAID = Action("", "").value
 
 def notes(catalogue: Catalogue) -> list[Fault]:
     """Each with its place, in the order of the catalogue: nothing here keeps it from deciding."""
-    return [*_without_value(catalogue), *_without_content(catalogue)]
+    return [*_without_value(catalogue), *_without_content(catalogue), *_unwritten_content(catalogue)]
 
 
 def _without_value(catalogue: Catalogue) -> Iterator[Fault]:
@@ -25,6 +25,17 @@ def _without_value(catalogue: Catalogue) -> Iterator[Fault]:
         if action.value == _UNSAID and not action.rewards:
             told = f"a success is worth {_UNSAID}, as where no value is written, beside actions worth other sums"
             yield catalogue.places.fault("action", action.id, "value", told)
+
+
+def _unwritten_content(catalogue: Catalogue) -> Iterator[Fault]:
+    """Where a home keeps content here at all, a key that is not written is most often misspelt."""
+    if not catalogue.content:
+        return
+    for action in catalogue.actions.values():
+        for treatment in action.treatments:
+            if treatment.content is not None and treatment.content not in catalogue.content:
+                told = f"there is no [[content]] {treatment.content!r}, as there is for others"
+                yield catalogue.places.fault("action", action.id, "treatment.content", told, treatment.content)
 
 
 def _without_content(catalogue: Catalogue) -> Iterator[Fault]:

@@ -67,6 +67,7 @@ def check_catalogue(sources: Mapping[str, bytes]) -> tuple[Catalogue, list[Fault
         quiet_hours=tuple(found["quiet_hours"].values()),
         intents=found["intent"],
         exclusive_groups=frozenset(group.id for group in found["group"].values() if group.exclusive),
+        content=found["content"],
         places=Places(reader.places),
     )
     return catalogue, reader.faults

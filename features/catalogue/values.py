@@ -120,6 +120,17 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a treatment's `content` stands for, so that an app can look it up; `data` is whatever else it shows."""
+
+    id: str
+    title: str = ""
+    body: str = ""
+    url: str = ""
+    data: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything that may be decided. `version` is a hash of the content: equal catalogues have equal versions."""
 
@@ -131,6 +142,8 @@ class Catalogue:
     quiet_hours: tuple[QuietHours, ...] = ()
     intents: Mapping[str, Intent] = field(default_factory=dict)
     exclusive_groups: frozenset[str] = frozenset()
+    #: What apps show, by the key that treatments name; many a home keeps that elsewhere, and has none.
+    content: Mapping[str, Content] = field(default_factory=dict)
     #: Where each entry stands in its file; no part of what the catalogue says.
     places: Places = field(default=NO_PLACES, compare=False, repr=False)
 

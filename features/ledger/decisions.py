@@ -98,6 +98,13 @@ class Decisions:
             items = learnable_items(connection, select(i.decision_id, i.rank).where(i.decision_id == decision_id))
         return StoredDecision(row.decision_id, row.customer_id, row.decided_at, row.origin, row.record, tuple(items))
 
+    def latest_decision(self) -> str | None:
+        """The id of the live decision that was recorded last."""
+        d = t.decisions.c
+        with database.reading(self._engine) as connection:
+            query = select(d.decision_id).where(d.origin == "live").order_by(d.position.desc()).limit(1)
+            return connection.scalar(query)
+
     def decided_before(
         self, customer_id: str, action: str, channel: str | None, moment: int, limit: int
     ) -> list[DecidedItem]:

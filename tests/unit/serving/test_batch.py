@@ -19,7 +19,8 @@ from features.ledger import BeforeDecision, Ledger, ToAppend
 from serving.batch import Batch, BatchRequest
 from serving.batch_file import COLUMNS, table_of
 from serving.cli import commands
-from serving.decider import SlowDown, decision_id, usable_features
+from serving.customer_features import usable_features
+from serving.decider import SlowDown, decision_id
 from serving.engine import decide
 from serving.replay import SAME, replay
 from serving.request import Knowledge, Request

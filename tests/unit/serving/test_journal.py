@@ -6,6 +6,7 @@ import io
 import json
 
 from features.domain import DO_NOTHING, Decision, Item, Versions
+from serving.exchange import Trace
 from serving.journal import PORTION, Journal
 
 ITEM = Item(1, DO_NOTHING, "none", 0.25, None, None, 0.0, 0.0, 0.0, None, 5, 5)
@@ -50,3 +51,15 @@ def test_a_portion_is_never_more_than_a_pipe_takes_whole() -> None:
     assert all(portion.endswith(b"\n") for portion in portions)
     lines = [json.loads(line)["decision_id"] for line in b"".join(portions).splitlines()]
     assert lines == [f"d{n}" for n in range(50)]
+
+
+def test_a_line_has_the_ids_its_caller_follows_it_by_where_there_are_any() -> None:
+    out = io.BytesIO()
+    journal = Journal(out)
+    journal.decided(decision("d1"), 0.001, Trace("req-1"))
+    journal.decided(decision("d2"), 0.001)
+    journal.flush()
+    traced, plain = (json.loads(line) for line in out.getvalue().splitlines())
+    assert traced["x-request-id"] == "req-1"
+    assert "traceparent" not in traced
+    assert not {"x-request-id", "traceparent"} & set(plain)

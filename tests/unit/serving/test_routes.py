@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from features.catalogue import EMPTY_CATALOGUE
 from features.clock import HOUR, format_time, now
 from features.domain import Customer
 from features.errors import LedgerUnavailable
@@ -47,6 +50,10 @@ id = "one-a-day"
 scope = "all"
 limit = 1
 window_days = 1
+[[content]]
+id = "upgrade/email"
+title = "Twice as fast"
+data = { image = "/fast.png" }
 """
 SECRET = "anna-4711"
 
@@ -57,7 +64,7 @@ class Client:
     def __init__(self, door: Door) -> None:
         self._app = door.app()
 
-    def __call__(self, method: str, path: str, content: Any = None, headers: dict[str, str] | None = None) -> Any:
+    def __call__(self, method: str, path: str, content: Any = None, headers: Any = None) -> Any:
         body = content if isinstance(content, bytes) or content is None else json.dumps(content).encode()
 
         async def send() -> httpx.Response:
@@ -80,7 +87,17 @@ def client(tmp_path: Path) -> Iterator[Client]:
     door = Door()
     metrics = Metrics()
     decider = Decider(settings, ledger, live, [holdout_layer(0.0)], metrics, Journal(None))
-    door.open(Rooms(decider, Intake(ledger), ledger, metrics, Runner(4), settings.max_body_bytes))
+    door.open(
+        Rooms(
+            decider,
+            Intake(ledger),
+            ledger,
+            metrics,
+            lambda: live.strategy.catalogue,
+            Runner(4),
+            settings.max_body_bytes,
+        )
+    )
     yield Client(door)
     door.close()
     ledger.close()
@@ -264,7 +281,7 @@ def test_a_fault_of_ours_is_told_without_its_cause(caplog: pytest.LogCaptureFixt
             raise RuntimeError(f"no place for {SECRET}")
 
     door = Door()
-    door.open(Rooms(Broken(), None, None, Metrics(), Runner(), 1000))  # type: ignore[arg-type]
+    door.open(Rooms(Broken(), None, None, Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
     answer = Client(door)("POST", "/v1/decide", ask())
     door.close()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
@@ -281,8 +298,9 @@ def test_the_description_and_its_page_are_there(client: Client) -> None:
     described = client("GET", "/v1/openapi.json").json()
     assert set(described["paths"]) == {
         *("/v1/decide", "/v1/shown", "/v1/outcomes", "/v1/events", "/v1/decisions/{decision_id}"),
+        *("/v1/catalogue", "/v1/content/{key}"),
     }
-    assert "/v1/openapi.json" in client("GET", "/docs").text
+    assert "v1/openapi.json" in client("GET", "/docs").text
     assert client("GET", "/").headers["location"] == "/docs"
 
 
@@ -315,8 +333,8 @@ def test_readiness_says_what_the_ledger_cannot_do_and_when_to_ask_again() -> Non
         trouble = LedgerUnavailable("the disk is full", code="ledger_full")
 
     door, well = Door(), Door()
-    door.open(Rooms(None, None, Full(), Metrics(), Runner(), 1000))  # type: ignore[arg-type]
-    well.open(Rooms(None, None, SimpleNamespace(trouble=None), Metrics(), Runner(), 1000))  # type: ignore[arg-type]
+    door.open(Rooms(None, None, Full(), Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
+    well.open(Rooms(None, None, SimpleNamespace(trouble=None), Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
     answer = Client(door)("GET", READY)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger_full")
     assert int(answer.headers["retry-after"]) > 0
@@ -339,3 +357,131 @@ def test_a_ledger_held_by_somebody_else_is_a_reason_to_come_back(
     assert all("retry-after" in answer.headers for answer in told)
     assert client("POST", "/v1/decide", ask()).headers.get("segue-replayed") is None
     assert client("POST", "/v1/events", event).json()["accepted"] == 1
+
+
+def test_a_look_over_http_is_marked_and_counted_by_itself(client: Client) -> None:
+    before = figures(client)
+    look = client("POST", "/v1/decide", ask(dry_run=True, channels=["web"])).json()
+    after = figures(client)
+    assert (look["dry_run"], look["decision_id"]) == (True, None)
+    moved = {name for name in after if name.startswith("segue_") and after[name] != before.get(name, 0.0)}
+    assert {name for name in moved if "created" not in name} == {"segue_dry_runs_total"}
+    answer = client("POST", "/v1/decide", ask(channels=["web"]))
+    assert "segue-replayed" not in answer.headers
+    assert answer.json()["items"][0]["action"] == look["items"][0]["action"]
+
+
+def test_apps_need_not_guess_what_the_catalogue_has(client: Client) -> None:
+    told = client("GET", "/v1/catalogue").json()
+    assert [channel["id"] for channel in told["channels"]] == ["email", "web"]
+    assert told["actions"][0]["treatments"][0] == {
+        "channel": "email",
+        "content": "upgrade/email",
+        "content_kept": True,
+    }
+    content = client("GET", "/v1/content/upgrade/email").json()
+    assert (content["title"], content["data"]) == ("Twice as fast", {"image": "/fast.png"})
+    assert (
+        content["catalogue"] == told["version"] == client("POST", "/v1/decide", ask()).json()["versions"]["catalogue"]
+    )
+    missing = client("GET", "/v1/content/upgrade/web")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_content")
+
+
+def test_every_address_that_is_read_answers_head_alike(client: Client) -> None:
+    decided = client("POST", "/v1/decide", ask()).json()["decision_id"]
+    for path in (READY, "/metrics", "/docs", "/v1/openapi.json", "/v1/catalogue", f"/v1/decisions/{decided}", "/"):
+        head, get = client("HEAD", path), client("GET", path)
+        assert (head.status_code, head.headers["content-type" if path != "/" else "location"]) == (
+            get.status_code,
+            get.headers["content-type" if path != "/" else "location"],
+        )
+    assert client("HEAD", "/v1/nowhere").status_code == 404
+    assert client("HEAD", "/v1/decide").status_code == 405
+
+
+def test_a_packed_body_is_unpacked_up_to_the_limit(client: Client) -> None:
+    body = json.dumps(ask()).encode()
+    first = client("POST", "/v1/decide", body).content
+    bare = zlib.compressobj(wbits=-15)
+    packed = {
+        "gzip": gzip.compress(body[:20]) + gzip.compress(body[20:]),
+        "X-GZIP ": gzip.compress(body),
+        "deflate": zlib.compress(body),
+        "Deflate": bare.compress(body) + bare.flush(),
+        "identity": body,
+    }
+    for encoding, content in packed.items():
+        answer = client("POST", "/v1/decide", content, {"content-encoding": encoding})
+        assert (answer.content, encoding) == (first, encoding)
+
+
+BOMB = gzip.compress(b" " * 50_000_000)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status", "code"),
+    [
+        ("br", b"whatever", 415, "unsupported_encoding"),
+        ("gzip, gzip", b"whatever", 415, "unsupported_encoding"),
+        ("gzip", b"whatever", 400, "malformed_encoding"),
+        ("deflate", b"whatever", 400, "malformed_encoding"),
+        ("gzip", gzip.compress(b"{}" * 99)[:-9], 400, "malformed_encoding"),
+        ("gzip", gzip.compress(b"{}") + b"more", 400, "malformed_encoding"),
+        ("gzip", b"", 400, "malformed_json"),
+        ("gzip", BOMB, 413, "too_large"),
+        ("deflate", zlib.compress(b" " * 50_000_000), 413, "too_large"),
+        ("gzip", gzip.compress(b"not json"), 400, "malformed_json"),
+    ],
+)
+def test_what_is_packed_otherwise_or_too_large_is_said(
+    client: Client, encoding: str, body: bytes, status: int, code: str
+) -> None:
+    for path in ("/v1/decide", "/v1/events", "/v1/outcomes", "/v1/shown"):
+        answer = client("POST", path, body, {"content-encoding": encoding})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_only_large_answers_are_packed_and_only_for_who_takes_that(client: Client) -> None:
+    small = client("POST", "/v1/decide", ask(), {"accept-encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+    for accepted, packed in (("gzip", True), ("br, *;q=0.1", True), ("gzip;q=0, *", False), ("br", False), ("", False)):
+        large = client("GET", "/v1/openapi.json", headers={"accept-encoding": accepted})
+        assert ("content-encoding" in large.headers, large.headers["vary"]) == (packed, "accept-encoding")
+        assert large.json()["openapi"] == "3.1.0"  # the client unpacks it
+
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_ids_a_caller_follows_a_request_by_come_back_whatever_the_answer(client: Client) -> None:
+    sent = {"x-request-id": "req-1/a", "traceparent": PARENT}
+    for method, path, body in (
+        ("POST", "/v1/decide", ask()),
+        ("POST", "/v1/decide", b"{"),
+        ("GET", "/v1/nowhere", None),
+        ("DELETE", "/v1/decide", None),
+        ("GET", "/docs", None),
+    ):
+        headers = client(method, path, body, sent).headers
+        assert {name: headers[name] for name in sent} == sent
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 129, "a b", 'a"b', "a,b", "a\tb", "é"])
+def test_an_id_that_is_malformed_is_not_repeated(client: Client, bad: str) -> None:
+    answer = client("GET", "/docs", headers={"x-request-id": bad.encode(), "traceparent": bad.encode()})
+    assert answer.status_code == 200
+    assert not {"x-request-id", "traceparent"} & set(answer.headers)
+
+
+def test_behind_a_proxy_addresses_hold_and_nobody_is_sent_elsewhere(client: Client) -> None:
+    behind = {"x-forwarded-prefix": "/segue/"}
+    assert client("GET", "/", headers=behind).headers["location"] == "/segue/docs"
+    assert client("GET", "/v1/openapi.json", headers=behind).json()["servers"][0]["url"] == "/segue"
+    assert client("GET", "/v1/openapi.json").json()["servers"][0]["url"] == ".."
+    page = client("GET", "/docs").text
+    assert 'src="/' not in page
+    assert 'href="/' not in page
+    assert "http" not in page  # nothing from elsewhere
+    for bad in ("//evil.example", "/a//b", "evil", "/a?b", "/<script>", "/a\\b"):
+        assert client("GET", "/", headers={"x-forwarded-prefix": bad}).headers["location"] == "/docs"
