@@ -100,7 +100,10 @@ def study(
 
 
 def promote(
-    bundle_id: Annotated[str | None, typer.Argument(help="A bundle; the newest when left out.")] = None,
+    bundle_id: Annotated[
+        str | None,
+        typer.Argument(help="A bundle. Left out: the newest, or with --policy or --catalogue the champion's."),
+    ] = None,
     home: Home = None,
     policy: Annotated[
         str | None, typer.Option(help="Try another policy with it, such as thompson or epsilon-greedy-0.05,floor-0.01.")

@@ -38,11 +38,11 @@ def percent(share: float | None, places: int = 1, *, sign: bool = False) -> str:
     """A share, 0 .. 1, as percent.
 
     >>> percent(0.1234), percent(-0.0001, 0), percent(0.05, 0, sign=True), percent(None)
-    ('12.3 %', '0 %', '+5 %', '–')
+    ('12.3%', '0%', '+5%', '–')
     """
     if share is None or math.isnan(share):
         return "–"
-    return f"{fixed(100.0 * share, places, sign=sign)} %"
+    return f"{fixed(100.0 * share, places, sign=sign)}%"
 
 
 def fixed(value: float, places: int, *, sign: bool = False) -> str:

@@ -55,16 +55,19 @@ def reigning(settings: Settings, ledger: Ledger) -> Contender:
 def challenger(
     settings: Settings, ledger: Ledger, bundle: str | None, policy: str | None, catalogue: Path | None
 ) -> Contender:
-    """What is to be tried: a bundle (the newest when None), and whatever else is not as it is now.
+    """What is to be tried; a part that is not named is the champion's. With no part named, or no champion yet, the
+    bundle is the newest.
 
     Raises NoData without any bundle, NotFound or UntrustedArtefact for one that is not whole, InvalidInput for a policy
     that is none, CatalogueError for a catalogue with faults.
     """
-    known = bundle_ids(settings.bundle_folder)
-    if bundle is None and not known:
-        raise NoData("there is no bundle to promote; `segue train` makes one")
-    chosen = load_bundle(settings.bundle_folder / Path(bundle or known[-1]).name)
     now = reigning(settings, ledger)
+    if bundle is None:
+        known = bundle_ids(settings.bundle_folder)
+        if not known:
+            raise NoData("there is no bundle to promote; `segue train` makes one")
+        bundle = known[-1] if (policy is None and catalogue is None) or now.bundle is None else now.bundle
+    chosen = load_bundle(settings.bundle_folder / Path(bundle).name)
     rule = now.policy if policy is None else named_explorer(policy).name
     if catalogue is None:
         return Contender(chosen.bundle_id, rule, kept(ledger, settings.catalogue_folder).version)
@@ -92,9 +95,12 @@ def pointer_of(settings: Settings, contender: Contender, *, catalogue: bool) -> 
     return Pointer(contender.bundle, policy, contender.catalogue if catalogue else None)
 
 
-def crown(settings: Settings, ledger: Ledger, contender: Contender, tracker: Tracker) -> None:
-    """Makes it what decides. Raises NotFound or UntrustedArtefact, and changes nothing, where part of it is missing."""
-    _decides(settings, ledger, pointer_of(settings, contender, catalogue=True), tracker)
+def crown(
+    settings: Settings, ledger: Ledger, contender: Contender, tracker: Tracker, *, catalogue: bool = True
+) -> None:
+    """Makes it what decides; without its `catalogue` the home's files stay as they are. Raises NotFound or
+    UntrustedArtefact, and changes nothing, where part of it is missing."""
+    _decides(settings, ledger, pointer_of(settings, contender, catalogue=catalogue), tracker)
 
 
 def go_back(settings: Settings, ledger: Ledger, tracker: Tracker) -> Pointer:

@@ -19,7 +19,7 @@ from serving.assignment import Layer
 from serving.exploration import Draw, Survivors, draw_slate, first_shares
 from serving.expressions import Scope
 from serving.funnel import Funnel, defer_until, funnel
-from serving.request import Inputs, Knowledge, Request
+from serving.request import EDITION, Inputs, Knowledge, Request
 from serving.scoring import SCORED, Eligible, Scores, score
 from serving.strategy import Strategy
 
@@ -45,9 +45,10 @@ def decide(
     layers: Sequence[Layer],
     salt: str,
     attempt: int = 1,
+    edition: int | None = EDITION,
 ) -> Decision:
     """The decision on this request. The same arguments give the same decision, to the last bit."""
-    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt)
+    considered = consider(request, knowledge, strategy, now=now, layers=layers, salt=salt, edition=edition)
     (weighed,) = weigh([considered], strategy)
     return conclude(considered, weighed, strategy, decision_id=decision_id, attempt=attempt)
 
@@ -81,11 +82,12 @@ def consider(
     salt: str,
     encoded: np.ndarray | None = None,
     scores: Mapping[str, float] | None = None,
+    edition: int | None = EDITION,
 ) -> Considered:
     """Assignment and the funnel. `encoded` and `scores` are the customer's, where `Strategy` was asked already."""
     variants = {layer.name: layer.assign(salt, request.customer_id) for layer in layers}
     reason = _reason(knowledge, strategy, variants)
-    inputs = Inputs.of(request, knowledge, layers, salt)
+    inputs = Inputs.of(request, knowledge, layers, salt, edition)
     if reason is not None or knowledge.customer is None:
         return Considered(request, knowledge, now, inputs, variants, reason)
     if encoded is None:
@@ -144,7 +146,8 @@ def conclude(
         candidates, items, apprentice, reason = _choose(considered, considered.found, weighed, strategy, key)
         fallback = fallback or strategy.fallback_reason
         if len(considered.rows) == 1:
-            reason = _nothing_left(request.channels, strategy)
+            if apprentice is None or considered.inputs.edition is None:
+                reason = _nothing_left(request.channels, strategy)
             held_until = defer_until(considered.found, strategy, request, knowledge)
     return Decision(
         decision_id=decision_id,

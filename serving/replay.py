@@ -169,6 +169,7 @@ def make_again(record: Mapping[str, Any], request: Request, inputs: Inputs, stra
         layers=inputs.layers,
         salt=inputs.salt,
         attempt=record["attempt"],
+        edition=inputs.edition,
     )
 
 

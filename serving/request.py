@@ -44,6 +44,11 @@ class Knowledge:
     heard: Sequence[Heard] = ()
 
 
+#: Of what is decided by: 1 says that the incumbent's arm broke a rule where nothing else was left either. Decisions are
+#: made again by the edition that made them, None in records of before.
+EDITION = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What a decision was made from beside what its record holds in any case: with both, anyone can make it again.
@@ -57,9 +62,12 @@ class Inputs:
     layers: tuple[Layer, ...]
     knowledge: Knowledge
     incumbent: Arm | None = None
+    edition: int | None = None
 
     @staticmethod
-    def of(request: Request, knowledge: Knowledge, layers: Sequence[Layer], salt: str) -> Inputs:
+    def of(
+        request: Request, knowledge: Knowledge, layers: Sequence[Layer], salt: str, edition: int | None = EDITION
+    ) -> Inputs:
         customer, known = knowledge.customer, knowledge
         # Spelled out: `dataclasses.replace` takes four times as long.
         seen = customer and Customer(
@@ -68,7 +76,7 @@ class Inputs:
         without = Knowledge(
             seen, {}, known.fallback_reason, known.slots, known.contact_version, known.out_of_time, known.heard
         )
-        return Inputs(request.limit, salt, tuple(layers), without, request.incumbent)
+        return Inputs(request.limit, salt, tuple(layers), without, request.incumbent, edition)
 
 
 prepare(Inputs)

@@ -100,7 +100,15 @@ class Simulation:
         request, inputs = asked(record)
         plans = (strategy.contact_plan, old.contact_plan)
         known = self._timeline.knowledge(recorded, replace(inputs.knowledge, features=record["features"]), *plans)
-        considered = consider(request, known, strategy, now=recorded.decided_at, layers=inputs.layers, salt=inputs.salt)
+        considered = consider(
+            request,
+            known,
+            strategy,
+            now=recorded.decided_at,
+            layers=inputs.layers,
+            salt=inputs.salt,
+            edition=inputs.edition,
+        )
         (weighed,) = weigh([considered], strategy)
         key: dict[str, Any] = {"decision_id": record["decision_id"], "attempt": record["attempt"]}
         decision = conclude(considered, weighed, strategy, **key)

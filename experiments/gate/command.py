@@ -33,7 +33,7 @@ _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INSUFFICIENT: "y
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `segue promote` was asked for; None is what decides now, or of bundles the newest."""
+    """What `segue promote` was asked for; None is what decides now, and the newest bundle where all three are None."""
 
     bundle: str | None = None
     policy: str | None = None

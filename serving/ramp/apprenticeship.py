@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from features.figures import percent
 from features.ledger import read_arrow
 from serving.apprentice import FOLLOWED, NOT_ALLOWED
 
@@ -41,11 +42,11 @@ class Apprenticed:
     def told(self, threshold: float) -> str:
         """In a sentence, with the switch offered from the threshold on."""
         said = (
-            f"apprentice: agreed with the incumbent in {self.agreed:.1%} of {self.decisions:,} decisions (drawn alike "
-            f"in {self.overlap:.1%}); {self.not_allowed:.1%} of its choices broke a rule or limit"
+            f"apprentice: agreed with the incumbent in {percent(self.agreed)} of {self.decisions:,} decisions (drawn "
+            f"alike in {percent(self.overlap)}); {percent(self.not_allowed)} of its choices broke a rule or limit"
         )
         if self.agreed < threshold:
-            return f"{said}; the switch is offered from {threshold:.0%} on"
+            return f"{said}; the switch is offered from {percent(threshold, 0)} on"
         return f"{said}. Segue may decide now: set apprentice = false in segue.toml and start the service again"
 
 

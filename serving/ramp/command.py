@@ -20,7 +20,10 @@ def commands(app: typer.Typer) -> None:
 
 
 def start(
-    bundle_id: Annotated[str | None, typer.Argument(help="A bundle; the newest when left out.")] = None,
+    bundle_id: Annotated[
+        str | None,
+        typer.Argument(help="A bundle. Left out: the newest, or with --policy or --catalogue the champion's."),
+    ] = None,
     home: Home = None,
     policy: Annotated[str | None, typer.Option(help="Another policy with it, such as thompson.")] = None,
     catalogue: Annotated[Path | None, typer.Option(help="Another catalogue with it: a folder of TOML files.")] = None,

@@ -14,6 +14,7 @@ from features.errors import Conflict, InvalidInput, NotFound, SegueError
 from features.ledger import Ledger, read_arrow
 from features.settings import Settings
 from serving.contender import Contender, crown, pointer_of, reigning
+from serving.ramp.edits import noticed
 from serving.ramp.evidence import looks
 from serving.ramp.state import CHALLENGER, RAMP, SHARES, Ramp, Stage, begun, read_ramp, write_ramp
 from serving.ramp.verdict import LEAST_CUSTOMERS, Rules, judged, out_of_shadow, too_few
@@ -26,10 +27,11 @@ log = logging.getLogger("segue.ramp")
 
 #: Decisions that the shadow looks at before the first customer is tried on, the latest of those since it began.
 SHADOWED = 300
+#: How many there are and which are the latest, in one statement: between two more decisions are made.
 _LATEST = """
-SELECT position FROM decisions WHERE origin = 'live' AND decided_at >= {since:d} ORDER BY position DESC LIMIT {limit:d}
+SELECT position, (SELECT count(*) FROM decisions WHERE origin = 'live' AND decided_at >= {since:d}) AS made
+FROM decisions WHERE origin = 'live' AND decided_at >= {since:d} ORDER BY position DESC LIMIT {limit:d}
 """
-_SINCE = "SELECT count(*) AS decisions FROM decisions WHERE origin = 'live' AND decided_at >= {since:d}"
 
 
 def start(settings: Settings, ledger: Ledger, contender: Contender, now: int, first_share: float = SHARES[1]) -> Ramp:
@@ -49,6 +51,7 @@ def start(settings: Settings, ledger: Ledger, contender: Contender, now: int, fi
         raise NotFound("there is no champion to ramp against; `segue promote` makes the first", code="no_champion")
     assert contender.bundle is not None
     ramp = begun(contender.bundle, now, first_share)
+    ramp = replace(ramp, catalogue=champion.catalogue, follows=contender.catalogue == champion.catalogue)
     write_pointer(settings.bundle_folder, pointer_of(settings, contender, catalogue=True), CHALLENGER)
     write_ramp(settings.home, ramp)
     return ramp
@@ -107,14 +110,18 @@ def ramp_round(settings: Settings, ledger: Ledger, now: int) -> Ramp | None:
     contender = challenged(settings)
     if contender is None:
         return stop(settings, "the challenger's pointer is gone")
-    after = _judged(settings, ledger, ramp, contender, now)
+    seen, contender = noticed(settings, ledger, ramp, contender)
+    after = _judged(settings, ledger, seen, contender, now)
     if after == ramp:
         return ramp
+    if after == seen:
+        write_ramp(settings.home, after)
+        return after
     log.info("ramp %s: %s, share %.0f %%: %s", ramp.name, after.stage, 100 * after.share, after.told)
     if after.stage is Stage.FINISHED:
         from training.registry import MlflowTracker  # takes 1.5 s, and only this step needs it
 
-        crown(settings, ledger, contender, MlflowTracker(settings))
+        crown(settings, ledger, contender, MlflowTracker(settings), catalogue=not after.follows)
     write_ramp(settings.home, after)
     if not after.active:
         (settings.bundle_folder / CHALLENGER).unlink(missing_ok=True)
@@ -133,10 +140,11 @@ def _judged(settings: Settings, ledger: Ledger, ramp: Ramp, contender: Contender
 def agreement(settings: Settings, ledger: Ledger, contender: Contender, since: int) -> Agreement:
     """How the challenger would have decided the latest decisions since then, and how fast, beside the champion."""
     archive, found = Archive(ledger, settings.bundle_folder), Agreement()
-    made = read_arrow(ledger.url, _SINCE.format(since=since)).to_pylist()[0]["decisions"]
-    places = read_arrow(ledger.url, _LATEST.format(since=since, limit=SHADOWED)).column("position").to_pylist()
-    found.older = made - len(places)
-    for one in ledger.live_records(min(places) - 1, SHADOWED) if places else ():
+    latest = read_arrow(ledger.url, _LATEST.format(since=since, limit=SHADOWED)).to_pylist()
+    if not latest:
+        return found
+    found.older = latest[0]["made"] - len(latest)
+    for one in ledger.live_records(latest[-1]["position"] - 1, len(latest)):
         record = msgspec.json.decode(one.record)
         if record.get("inputs") is None or record["candidates"] is None:
             found.idle += 1

@@ -36,13 +36,20 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Ramp:
     """`name` keys the assignment: another ramp tries its challenger on other customers. `told` is why it stands so;
-    `first_share` follows the shadow."""
+    `first_share` follows the shadow.
+
+    `catalogue` is the home's version when it was last looked at, None in ramps of before; `edits` counts how often it
+    had changed since the ramp began, and `follows` says that the challenger goes along, having none of its own.
+    """
 
     name: str
     stage: Stage
     steps: tuple[Step, ...]
     told: str = ""
     first_share: float = SHARES[1]
+    catalogue: str | None = None
+    follows: bool = False
+    edits: int = 0
 
     @property
     def active(self) -> bool:
@@ -89,6 +96,8 @@ def read_ramp(home: Path) -> Ramp | None:
         steps = tuple(Step(float(step["share"]), int(step["since"])) for step in content["steps"])
         found = Ramp(str(content["name"]), Stage(content["stage"]), steps, str(content["told"]))
         found = replace(found, first_share=float(content.get("first_share", SHARES[1])))
+        edited = {"catalogue": content.get("catalogue"), "follows": bool(content.get("follows"))}
+        found = replace(found, **edited, edits=int(content.get("edits", 0)))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from features.catalogue import load_catalogue
-from features.clock import HOUR, format_time, now
+from features.clock import HOUR, now
+from features.figures import moment, number, percent
 from features.ledger import Ledger, existing_ledger
 from features.settings import Settings, load_settings
 from serving.contender import reigning
+from serving.ramp import edits
 from serving.ramp.apprenticeship import apprenticed
 from serving.ramp.control import agreement, challenged
 from serving.ramp.evidence import looks
@@ -25,25 +28,26 @@ from serving.shadow import Agreement
 
 def print_status(home: Path | None) -> None:
     """How the ramp stands, or that there is none; and what to do next. Raises NoData where nothing was ever decided."""
-    settings, console = load_settings(home), Console()
+    settings, console = load_settings(home), Console(markup=False, highlight=False)
     ramp = read_ramp(settings.home)
     ledger = existing_ledger(settings.ledger)
     try:
         learned = apprenticed(ledger.url)
         if learned is not None:
-            console.print(learned.told(settings.apprentice_threshold), highlight=False)
+            console.print(learned.told(settings.apprentice_threshold))
         for part in report(settings, ledger, ramp, now()):
-            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+            console.print(part, soft_wrap=not isinstance(part, Table))
     finally:
         ledger.close()
 
 
-def report(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> Iterable[str | Table]:
+def report(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> Iterable[str | Text | Table]:
     """Sentences and tables; the last sentence says what comes next, or can be done."""
     if ramp is None:
-        yield "[bold]no ramp[/bold]: no challenger was tried here yet"
+        yield Text.assemble(("no ramp", "bold"), ": no challenger was tried here yet")
     else:
-        yield f"[bold]{ramp.stage}[/bold], share {1 if ramp.stage is Stage.FINISHED else ramp.share:.0%}: {ramp.told}"
+        share = 1.0 if ramp.stage is Stage.FINISHED else ramp.share
+        yield Text.assemble((str(ramp.stage), "bold"), f", share {percent(share, 0)}: {ramp.told}")
         yield steps(ramp)
         yield from _so_far(settings, ledger, ramp)
     yield _next(settings, ledger, ramp, at)
@@ -53,7 +57,10 @@ def _so_far(settings: Settings, ledger: Ledger, ramp: Ramp) -> Iterable[str | Ta
     """Who is compared with whom, and how they compare."""
     contender = challenged(settings)
     if contender is not None and ramp.active:
-        yield f"challenger: {contender.told()}\nchampion:   {reigning(settings, ledger).told()}"
+        champion = reigning(settings, ledger)
+        yield f"challenger: {contender.told()}\nchampion:   {champion.told()}"
+        if (edited := edits.told(ramp, contender, champion.catalogue)) is not None:
+            yield edited
         yield told_of(agreement(settings, ledger, contender, ramp.steps[0].since))
     if len(ramp.steps) > 1:
         found = looks(ledger.url, ramp, load_catalogue(settings.catalogue_folder)).values()
@@ -75,9 +82,8 @@ def told_of(found: Agreement) -> str:
     said = ", ".join(told)
     if not found.decisions:
         return said
-    return (
-        f"{said}; both would choose alike in {found.overlap:.1%}; {found.latency_ratio:.2f} times the champion's time"
-    )
+    alike, slower = percent(found.overlap), f"{found.latency_ratio:.2f}"
+    return f"{said}; both would choose alike in {alike}; {slower} times the champion's time"
 
 
 def _next(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> str:
@@ -86,8 +92,8 @@ def _next(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> str
             return "its challenger is not to be found: `segue ramp stop` ends the ramp, and so does `segue work`"
         left = max(0.0, Rules.of(settings).step_hours - (at - ramp.steps[-1].since) / HOUR)
         return (
-            f"the next step, {ramp.next_share:.0%}, comes in {left:.1f} hours at the earliest, when `segue work` (part "
-            "of `segue up`) finds nothing missing; `segue ramp stop` ends the ramp now"
+            f"the next step, {percent(ramp.next_share, 0)}, comes in {left:.1f} hours at the earliest, when `segue "
+            "work` (part of `segue up`) finds nothing missing; `segue ramp stop` ends the ramp now"
         )
     decides = reigning(settings, ledger)
     if decides.bundle is None:
@@ -102,9 +108,9 @@ def _next(settings: Settings, ledger: Ledger, ramp: Ramp | None, at: int) -> str
 
 def steps(ramp: Ramp) -> Table:
     """Every share so far, and since when."""
-    table = Table("share", "since")
+    table = Table("share", "since (UTC)")
     for step in ramp.steps:
-        table.add_row("shadow" if not step.share else f"{step.share:.0%}", format_time(step.since))
+        table.add_row("shadow" if not step.share else percent(step.share, 0), moment(step.since))
     return table
 
 
@@ -114,9 +120,12 @@ def table_of(found: Iterable[Look], ramp: Ramp, rules: Rules) -> Table:
         "guardrail", "customers", "champion", "challenger less champion", "at every look", "still to be shown"
     )
     for look in found:
-        reach = "not known" if math.isinf(look.low) else f"{look.low:+.4g} to {look.high:+.4g}"
+        reach = "not known" if math.isinf(look.low) else f"{_signed(look.low)} to {_signed(look.high)}"
         lacking = (missing(look, ramp, rules) or "nothing") if ramp.active else "–"
-        table.add_row(
-            look.name, f"{look.customers:,}", f"{look.champion:.4g}", f"{look.difference:+.4g}", reach, lacking
-        )
+        difference = _signed(look.difference)
+        table.add_row(look.name, f"{look.customers:,}", number(look.champion), difference, reach, lacking)
     return table
+
+
+def _signed(value: float) -> str:
+    return number(value, sign=True)

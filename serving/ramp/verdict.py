@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from features.clock import HOUR
+from features.figures import number, percent
 from features.settings import Settings
 from serving.ramp.evidence import REWARD
 from serving.ramp.sequential import Look
@@ -38,8 +39,8 @@ def too_few(customers: int, first_share: float) -> str | None:
         return None
     enough = [share for share in SHARES[1:-1] if customers * share >= LEAST_CUSTOMERS]
     told = (
-        f"{first_share:.0%} of {customers:,} customers are about {customers * first_share:,.0f}, and a step ends with "
-        f"{LEAST_CUSTOMERS} tried on at the soonest"
+        f"{percent(first_share, 0)} of {customers:,} customers are about {customers * first_share:,.0f}, and a step "
+        f"ends with {LEAST_CUSTOMERS} tried on at the soonest"
     )
     if not enough:
         least = LEAST_CUSTOMERS / SHARES[-2]
@@ -56,7 +57,9 @@ def out_of_shadow(ramp: Ramp, shadow: Agreement, now: int, rules: Rules) -> Ramp
     if shadow.latency_ratio > rules.latency_ratio:
         told = f"a decision takes {shadow.latency_ratio:.2f} times the champion's, {rules.latency_ratio:g} is allowed"
         return ramp.ended(Stage.ROLLED_BACK, told)
-    return ramp.advanced(now, f"agreed with the champion in {shadow.overlap:.1%} of {shadow.decisions:,} decisions")
+    return ramp.advanced(
+        now, f"agreed with the champion in {percent(shadow.overlap)} of {shadow.decisions:,} decisions"
+    )
 
 
 def judged(ramp: Ramp, looks: Mapping[str, Look], now: int, rules: Rules) -> Ramp:
@@ -72,9 +75,7 @@ def judged(ramp: Ramp, looks: Mapping[str, Look], now: int, rules: Rules) -> Ram
         return ramp
     if any(missing(look, ramp, rules) for look in looks.values()):
         return ramp
-    told = "; ".join(
-        f"{look.name} {look.difference:+.4g} ({look.low:+.4g} to {look.high:+.4g})" for look in looks.values()
-    )
+    told = "; ".join(f"{look.name} {_measured(look)}" for look in looks.values())
     further = ramp.advanced(now, told)
     return further.ended(Stage.FINISHED, told) if further.share >= 1.0 else further
 
@@ -85,11 +86,16 @@ def missing(look: Look, ramp: Ramp, rules: Rules) -> str | None:
         return f"{look.customers} customers tried on, {LEAST_CUSTOMERS} are needed"
     if look.name == REWARD:
         lowest = -rules.risk * abs(look.champion) / ramp.next_share
-        return None if look.low >= lowest else f"may cost {-look.low:.4g} a decision, {-lowest:.4g} is allowed"
+        return None if look.low >= lowest else f"may cost {number(-look.low)} a decision, {number(-lowest)} is allowed"
     highest = rules.harm_margin / ramp.next_share
-    return None if look.high <= highest else f"may rise by {look.high:.3%}, {highest:.3%} is allowed"
+    return None if look.high <= highest else f"may rise by {percent(look.high, 3)}, {percent(highest, 3)} is allowed"
 
 
 def _crossed(look: Look) -> str | None:
     worse = look.high < 0.0 if look.name == REWARD else look.low > 0.0
-    return f"{look.name} worse: {look.difference:+.4g} ({look.low:+.4g} to {look.high:+.4g})" if worse else None
+    return f"{look.name} worse: {_measured(look)}" if worse else None
+
+
+def _measured(look: Look) -> str:
+    difference, low, high = (number(value, sign=True) for value in (look.difference, look.low, look.high))
+    return f"{difference} ({low} to {high})"

@@ -14,7 +14,7 @@ from features.clock import DAY
 from features.domain import DO_NOTHING
 from serving.explain import explanation
 from serving.ramp.apprenticeship import apprenticed
-from serving.replay import SAME, Archive, asked, make_again, replay
+from serving.replay import SAME, Archive, asked, make_again, replay, replay_one
 from serving.schema import DecideRequest, Incumbent
 from serving.shadow import shares_of
 from tests.unit.serving.conftest import SHOP_NOW
@@ -112,3 +112,43 @@ def test_without_apprentice_mode_the_incumbent_has_no_say(deciding: Deciding) ->
     assert {one["apprentice"] for one in made} == {None}
     assert {one["reason"] for one in made} == {None}
     assert len({one["items"][0]["arm"]["action"] for one in made}) > 1
+
+
+def test_an_incumbent_that_is_not_allowed_is_said_to_be_where_nothing_else_is_left_either(deciding: Deciding) -> None:
+    world = deciding(deadline_seconds=30.0, apprentice=True)
+    decider = world.decider()
+    reasons = {}
+    for incumbent in (Incumbent("upgrade", "email"), Incumbent("do_nothing")):
+        request = DecideRequest(incumbent.action, "stranger-to-email", ("email",), incumbent=incumbent)
+        # Nobody may be sent anything: whatever was asked for on that channel is out.
+        customer = next(c for c in world.ledger.customer_ids(400) if only_nothing(world, c))
+        answer = json.loads(decider.decide(msgspec.structs.replace(request, customer_id=customer), SHOP_NOW).body)
+        record = json.loads(world.ledger.decision(answer["decision_id"]).record)
+        assert [c for c in record["candidates"]["removed"] if c < 0] == [-1]
+        reasons[incumbent.action] = record["reason"]
+        assert (record["inputs"]["edition"], record["apprentice"]["incumbent"] is not None) == (1, True)
+    assert reasons == {"upgrade": "incumbent_not_allowed", "do_nothing": "apprentice"}
+    found = apprenticed(world.ledger.url)
+    assert found is not None
+    assert (found.decisions, found.not_allowed) == (2, 0.5)
+    assert {v.kind for v in replay(world.ledger, world.settings.bundle_folder)} == {SAME}
+
+
+def only_nothing(world: Any, customer: str) -> bool:
+    """Whether nothing is left for them on e-mail, and they are in no holdout."""
+    decider = world.decider()
+    answer = json.loads(decider.decide(DecideRequest(f"probe-{customer}", customer, ("email",)), SHOP_NOW - DAY).body)
+    return bool(answer["reason"] == "no_eligible_action")
+
+
+def test_decisions_of_before_replay_with_the_reason_they_were_given(deciding: Deciding) -> None:
+    world = deciding(deadline_seconds=30.0, apprentice=True)
+    customer = next(c for c in world.ledger.customer_ids(400) if only_nothing(world, c))
+    request = DecideRequest("old", customer, ("email",), incumbent=Incumbent("upgrade", "email"))
+    answer = json.loads(world.decider().decide(request, SHOP_NOW).body)
+    (found,) = world.ledger.live_records(0, 1, answer["decision_id"])
+    record = json.loads(found.record)
+    del record["inputs"]["edition"]
+    record["reason"] = "no_eligible_action"
+    old = replace(found, record=json.dumps(record).encode())
+    assert replay_one(old, Archive(world.ledger, world.settings.bundle_folder)).kind == SAME

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from features.clock import DAY, SECOND
 from features.domain import DO_NOTHING, Outcome
 from features.errors import Conflict, InvalidInput
+from features.ledger import read_arrow
 from serving.batch import Batch, BatchRequest
 from serving.contender import challenger, crown, go_back, reigning
 from serving.metrics import Metrics
+from serving.ramp import control
 from serving.ramp.control import agreement, challenged, dethroned, ramp_round, start, stop, warning
 from serving.ramp.state import CHALLENGER, RAMP, Ramp, Stage, Step, read_ramp, write_ramp
 from serving.ramp.status import report, told_of
@@ -22,6 +25,7 @@ from serving.replay import SAME, replay
 from serving.schema import DecideRequest
 from serving.shadow import WAITING, Agreement
 from tests.unit.serving.conftest import SHOP_NOW, NoTracker
+from training.bundle import load_bundle, write_bundle
 from training.learner import learn_round
 from training.pointer import CHAMPION
 
@@ -304,3 +308,129 @@ def test_decisions_beyond_the_pace_of_the_shadow_are_counted(deciding: Deciding)
     )
     assert world.live.shadow.let_go() == offered - WAITING
     assert world.live.shadow.let_go() == 0
+
+
+def newer_bundle(world: Any) -> str:
+    """Another bundle, newer than the champion: the same models, made a second later."""
+    champion = reigning(world.settings, world.ledger).bundle
+    assert champion is not None
+    held = load_bundle(world.settings.bundle_folder / champion)
+    manifest = json.loads((world.settings.bundle_folder / champion / "manifest.json").read_text())
+    files = {name: (world.settings.bundle_folder / champion / name).read_bytes() for name in manifest["files"]}
+    manifest = {k: v for k, v in manifest.items() if k != "files"} | {"created_at": manifest["created_at"] + SECOND}
+    path = write_bundle(world.settings.bundle_folder, manifest, files)
+    assert path.name > held.bundle_id
+    return path.name
+
+
+def test_what_is_not_named_is_the_champions_and_the_newest_bundle_only_where_nothing_is(
+    deciding: Deciding, tmp_path: Path
+) -> None:
+    world = open_shop(deciding)
+    champion, newest = reigning(world.settings, world.ledger), newer_bundle(world)
+    other = tmp_path / "other"
+    other.mkdir()
+    text = (world.settings.catalogue_folder / "all.toml").read_text()
+    (other / "all.toml").write_text(text + "\n# another\n")
+
+    def parts(*asked: Any) -> list[str]:
+        found = challenger(world.settings, world.ledger, *asked)
+        assert found.bundle in (champion.bundle, newest)
+        return found.differences(champion)
+
+    assert parts(None, "uniform", None) == ["policy"]
+    assert parts(None, None, other) == ["catalogue"]
+    assert parts(None, "uniform", other) == ["policy", "catalogue"]
+    assert parts(None, None, None) == ["bundle"]
+    assert parts(newest, "uniform", None) == ["bundle", "policy"]
+    (world.settings.bundle_folder / CHAMPION).unlink()
+    assert challenger(world.settings, world.ledger, None, "uniform", None).bundle == newest
+
+
+def edit(world: Any, words: str) -> str:
+    """Adds words to the home's catalogue; its version then."""
+    file = world.settings.catalogue_folder / "all.toml"
+    file.write_text(file.read_text() + f"\n# {words}\n")
+    return reigning(world.settings, world.ledger).catalogue
+
+
+def test_a_challenger_without_a_catalogue_of_its_own_goes_along_with_edits_of_the_homes(
+    deciding: Deciding, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_shop(deciding, ramp_risk=1.0, gate_harm_margin=1.0)
+    ramp = begin(world)
+    assert not any("was edited" in str(part) for part in report(world.settings, world.ledger, ramp, SHOP_NOW))
+    edited = edit(world, "an offer less")
+    told = [str(part) for part in report(world.settings, world.ledger, ramp, SHOP_NOW)]
+    assert any("edited once" in part and "the challenger goes along when `segue work`" in part for part in told)
+    for _ in range(2):
+        ramp_round(world.settings, world.ledger, SHOP_NOW + 1)
+    assert caplog.text.count("the catalogue was edited once since the ramp began") == 1
+    contender = challenged(world.settings)
+    assert contender is not None
+    assert contender.catalogue == edited
+    world.live.refresh()
+    assert world.live.ramp.challenger.catalogue.version == edited
+    told = [str(part) for part in report(world.settings, world.ledger, read_ramp(world.settings.home), SHOP_NOW)]
+    assert any("champion and challenger both decide by it" in part for part in told)
+
+    # Whoever wins, the home keeps what its people wrote, the last word included.
+    ramp = read_ramp(world.settings.home)  # type: ignore[assignment]
+    write_ramp(world.settings.home, replace(ramp, stage=Stage.RAMPING, steps=(*ramp.steps, Step(0.5, SHOP_NOW))))
+    world.live.refresh()
+    tell(world, ask(world, "r", SHOP_NOW), ramp, {"challenger": "accepted"}, "o")
+    edit(world, "the last word")
+    after = ramp_round(world.settings, world.ledger, SHOP_NOW + DAY)
+    assert after is not None
+    assert (after.stage, after.edits) == (Stage.FINISHED, 2)
+    assert "# the last word" in (world.settings.catalogue_folder / "all.toml").read_text()
+
+
+def test_a_challenger_with_its_own_catalogue_keeps_it_and_that_is_said(
+    deciding: Deciding, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_shop(deciding)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "all.toml").write_text((world.settings.catalogue_folder / "all.toml").read_text() + "\n# own\n")
+    begin(world, "uniform", other)
+    before = challenged(world.settings)
+    edit(world, "a new price")
+    after = ramp_round(world.settings, world.ledger, SHOP_NOW + 1)
+    assert after is not None
+    assert challenged(world.settings) == before
+    assert "the challenger by its own" in caplog.text
+    told = [str(part) for part in report(world.settings, world.ledger, after, SHOP_NOW)]
+    assert any("its catalogue replaces the home's" in part for part in told)
+
+
+def test_a_ramp_of_before_says_nothing_of_edits(deciding: Deciding) -> None:
+    world = open_shop(deciding)
+    begin(world)
+    file = world.settings.home / RAMP
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in content.items() if k not in ("catalogue", "follows", "edits")}))
+    edit(world, "unnoticed")
+    ramp = ramp_round(world.settings, world.ledger, SHOP_NOW + 1)
+    assert ramp is not None
+    assert (ramp.stage, ramp.catalogue, ramp.edits) == (Stage.SHADOW, None, 0)
+    assert not any("was edited" in str(part) for part in report(world.settings, world.ledger, ramp, SHOP_NOW))
+
+
+def test_decisions_made_while_they_are_counted_are_not_counted_below_nothing(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = open_shop(deciding)
+    begin(world)
+    calls = iter(range(100))
+
+    def busy(url: str, query: str) -> Any:
+        found = read_arrow(url, query)
+        ask(world, f"meanwhile-{next(calls)}", SHOP_NOW, 3)
+        return found
+
+    monkeypatch.setattr(control, "read_arrow", busy)
+    contender = challenged(world.settings)
+    assert contender is not None
+    for _ in range(3):
+        assert agreement(world.settings, world.ledger, contender, SHOP_NOW).older == 0
