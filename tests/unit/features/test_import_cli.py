@@ -60,3 +60,67 @@ def test_a_bad_mapping_is_refused_before_a_home_is_made(app: typer.Typer, tmp_pa
     with pytest.raises(MappingError):
         CliRunner().invoke(app, words, catch_exceptions=False)
     assert not (tmp_path / "home").exists()
+
+
+ORDERS = """
+[file.orders]
+path = "orders.csv"
+delimiter = ";"
+[[customer]]
+from = "orders"
+customer_id = "who"
+[[event]]
+from = "orders"
+event_id = "no"
+customer_id = "who"
+type = { constant = "purchase" }
+occurred_at = { constant = 2026-01-01 }
+value = "sum"
+"""
+
+
+def orders(folder: Path, good: int, bad: int) -> list[str]:
+    """The words that import a file of so many rows whose sum can, and cannot, be read."""
+    (folder / "m.toml").write_text(ORDERS)
+    sums = ["1.50"] * good + ["1,50"] * bad
+    rows = "".join(f"{number};c{number};{sum_}\n" for number, sum_ in enumerate(sums))
+    (folder / "orders.csv").write_text("no;who;sum\n" + rows)
+    return ["import", str(folder / "m.toml"), str(folder), "--home", str(folder / "home")]
+
+
+def test_it_exits_with_3_where_more_than_a_tenth_of_a_section_was_rejected(app: typer.Typer, tmp_path: Path) -> None:
+    words = orders(tmp_path, good=89, bad=11)
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 3
+    told = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "11 % of the rows for events were rejected, more than 10 %" in told.stderr
+    assert CliRunner().invoke(app, [*words, "--allow-rejects", "0.11"]).exit_code == 0
+    assert CliRunner().invoke(app, orders(tmp_path, good=90, bad=10)).exit_code == 0
+    assert CliRunner().invoke(app, [*words, "--allow-rejects", "0"]).exit_code == 3
+
+
+def test_unreadable_rows_count_as_rejected(app: typer.Typer, tmp_path: Path) -> None:
+    words = orders(tmp_path, good=9, bad=0)
+    with (tmp_path / "orders.csv").open("a") as file:
+        file.write('9;c9;"1.50\n10;c10\n')
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 3
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.5", "many"])
+def test_a_share_that_is_none_is_refused(app: typer.Typer, tmp_path: Path, share: str) -> None:
+    assert CliRunner().invoke(app, [*orders(tmp_path, 1, 0), "--allow-rejects", share]).exit_code == 2
+
+
+def test_it_prints_the_commonest_reasons_and_the_line_that_would_mend_them(app: typer.Typer, tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, orders(tmp_path, good=5, bad=5), catch_exceptions=False).stdout
+    assert "  5 rows for events: value: '1,50' is not a number (first: orders.csv, line 7)\n" in told
+    assert "say so in [file.orders], and import again:\n" in told
+    assert '\n  decimal = ","\n' in told
+
+
+def test_it_says_what_was_left_out_and_what_no_row_met(app: typer.Typer, tmp_path: Path) -> None:
+    words = orders(tmp_path, good=2, bad=0)
+    (tmp_path / "m.toml").write_text(ORDERS + 'where = { who = ["[bold]"] }\n')
+    told = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert told.exit_code == 0
+    assert "left out by `where` (events): 2\n" in told.stdout
+    assert "[[event]]: no row of [file.orders] met where who = ['[bold]'], and all 2 were left out" in told.stdout
