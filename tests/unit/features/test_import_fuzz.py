@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -80,21 +80,17 @@ attach_to = "latest_decision"
 """
 
 TEXTS = st.sampled_from(
-    ["", " ", "1", "118.0", "007", "1,5", "1.234,5", "1e308", "nan", "inf", "-0", "TRUE", "x|y", "2026-01-01", "46022"]
-    + [
-        "9999-12-31T23:00:00-05:00",
-        "0001-01-01T00:00:00+14:00",
-        "1767225600000",
-        "9" * 30,
-        "a\0b",
-        "Zoë",
-        "=1+1",
-        "\ufeff",
+    [
+        *("", " ", "1", "118.0", "007", "1,5", "1.234,5", "1e308", "nan", "inf", "-0", "TRUE", "x|y", "a\0b", "\ufeff"),
+        *("2026-01-01", "46022", "1767225600000", "9999-12-31T23:00:00-05:00", "0001-01-01T00:00:00+14:00"),
+        *("9" * 30, "Zoë", "=1+1"),
     ]
 ) | st.text(max_size=6)
 NUMBERS = (
     st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([2**53, 2.0**53, 1e20, -0.0, 46022, 1_767_225_600])
 )
+#: An import takes 50 ms: shrinking one that fails would take minutes.
+BRIEF = settings(max_examples=50, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(COLUMNS), inner, max_size=2),
@@ -118,57 +114,52 @@ PARQUET: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
-@pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workshop]:
-    return lambda: Workshop(tmp_path_factory.mktemp("odd"))
-
-
 def check(shop: Workshop) -> None:
     """Imports what is there twice; the books balance both times, and the second time nothing is new."""
     path = next(shop.source.iterdir())
     rows = list(Source(path).rows())
-    good, bad = sum(2 for row in rows if row.reason is None), sum(row.reason is not None for row in rows)
-    try:
+    # Each readable row is seen twice, for `each` has two values.
+    seen = sum(2 if row.reason is None else 1 for row in rows)
+    with closing(shop.ledger), suppress(MappingError):
         for again in (False, True):
             report = shop.run(MAPPING)
             for target in ("action", "customer", "event", "decision", "outcome"):
                 tally = report.tallies[target]
-                assert tally.read + report.left_out.get(target, 0) == good, target
+                assert tally.read + report.left_out.get(target, 0) + report.unreadable == seen, target
                 assert tally.read == tally.added + tally.there + tally.rejected, target
                 assert not (again and tally.added), target
-            assert report.unreadable == bad
             assert len(shop.rejects()) == sum(reason.count for reason in report.reasons)
-    except MappingError as refused:
-        assert refused.message.isprintable()
-    finally:
-        shop.ledger.close()
 
 
-@settings(max_examples=60, deadline=None)
+@BRIEF
 @given(rows=st.lists(st.dictionaries(st.sampled_from(COLUMNS), JSON, max_size=6), max_size=6), lines=st.booleans())
 def test_any_objects_are_imported_or_told(
-    home: Callable[[], Workshop], rows: list[dict[str, Any]], lines: bool
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], lines: bool
 ) -> None:
-    shop = home()
+    shop = Workshop(tmp_path_factory.mktemp("odd"))
     # Python's own writer: NaN and Infinity as Python's programs leave them.
     written = [json.dumps(row) for row in rows]
     (shop.source / "odd.json").write_text("\n".join(written) if lines else f"[{', '.join(written)}]")
     check(shop)
 
 
-@settings(max_examples=60, deadline=None)
+@BRIEF
 @given(rows=st.lists(st.lists(TEXTS, min_size=6, max_size=6), max_size=6), quote=st.sampled_from(["", '"']))
-def test_any_cells_are_imported_or_told(home: Callable[[], Workshop], rows: list[list[str]], quote: str) -> None:
-    shop = home()
+def test_any_cells_are_imported_or_told(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], quote: str
+) -> None:
+    shop = Workshop(tmp_path_factory.mktemp("odd"))
     lines = [",".join(COLUMNS), *(",".join(f"{quote}{cell}{quote}" for cell in cells) for cells in rows)]
     (shop.source / "odd.csv").write_text("\n".join(lines), errors="surrogatepass")
     check(shop)
 
 
-@settings(max_examples=60, deadline=None)
+@BRIEF
 @given(data=st.data(), count=st.integers(1, 5))
-def test_any_columns_are_imported_or_told(home: Callable[[], Workshop], data: st.DataObject, count: int) -> None:
-    shop = home()
+def test_any_columns_are_imported_or_told(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, count: int
+) -> None:
+    shop = Workshop(tmp_path_factory.mktemp("odd"))
     columns = {}
     for name in COLUMNS:
         kind = data.draw(st.sampled_from(list(PARQUET)))
@@ -178,7 +169,7 @@ def test_any_columns_are_imported_or_told(home: Callable[[], Workshop], data: st
     check(shop)
 
 
-@settings(max_examples=100, deadline=None)
+@BRIEF
 @given(
     content=st.binary(max_size=60)
     | st.text(alphabet='id,who"\n\r;[]{}:1.\ufeff\0', max_size=60).map(str.encode)
@@ -192,7 +183,5 @@ def test_any_bytes_are_rows_or_are_refused(
     path.write_bytes(content)
     for row in Source(path).rows():
         assert (row.reason is None) or not row.values
-    try:
+    with suppress(MappingError):
         Source(path).columns()
-    except MappingError as refused:
-        assert "odd" in refused.message
