@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from features.catalogue import Catalogue
 from features.domain import Decision
 from features.errors import Conflict
 from features.ledger import BeforeDecision, Ledger, ToAppend
@@ -28,6 +29,7 @@ from serving.request import Knowledge, Request
 from serving.sameness import is_same, request_hash
 from serving.schema import DecideRequest, answer
 from serving.strategy import Strategy
+from serving.whereabouts import NOWHERE, Whereabouts
 
 #: Customers read, decided and written together: 512 records are 10 MB, and a writer of the ledger waits 0.1 s at most.
 BLOCK = 512
@@ -63,6 +65,7 @@ class Batch:
         features: GuardedStore | None,
         layers: Sequence[Layer],
         ramp: LiveRamp | None = None,
+        whereabouts: Whereabouts = NOWHERE,
     ) -> None:
         """With a `ramp` its challenger decides for those it is tried on, as it does for the service."""
         self._settings = settings
@@ -70,6 +73,7 @@ class Batch:
         self._strategy = strategy
         self._features = features
         self._ramp = ramp
+        self._whereabouts = whereabouts
         self._layers = tuple(layers) if ramp is None or ramp.layer is None else (*layers, ramp.layer)
 
     def decide(
@@ -120,9 +124,12 @@ class Batch:
         heard_since = None if plan.heard_back is None else now - plan.heard_back
         before = self._ledger.before_decisions(customer_ids, now - plan.contacts_back, heard_since)
         rows = {} if self._features is None else self._features.read_many(customer_ids)
-        return {c: self._known(before.get(c), rows.get(c), now) for c in customer_ids}
+        catalogue = (strategy or self._strategy).catalogue
+        return {c: self._known(before.get(c), rows.get(c), now, catalogue) for c in customer_ids}
 
-    def _known(self, before: BeforeDecision | None, row: FeatureRow | None, now: int) -> Knowledge:
+    def _known(
+        self, before: BeforeDecision | None, row: FeatureRow | None, now: int, catalogue: Catalogue
+    ) -> Knowledge:
         if before is None or before.customer is None:
             return Knowledge(None)
         features: Mapping[str, float | None] = {}
@@ -131,7 +138,8 @@ class Batch:
             names = self._features.contract.names
             features, fallback = usable_features(row, names, now, self._settings.feature_max_age_days)
         slots, version = before.slots, before.contact_version
-        return Knowledge(before.customer, features, fallback, slots, version, heard=before.heard)
+        zones = self._whereabouts.assumed(before.customer, catalogue)
+        return Knowledge(before.customer, features, fallback, slots, version, heard=before.heard, zones=zones)
 
     def _decide_block(
         self, strategy: Strategy, messages: Sequence[DecideRequest], now: int, attempt: int

@@ -40,9 +40,8 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     try:
         live = Live(settings, ledger, features_opener(settings), looking=not record)
         live.refresh()
-        batch = Batch(
-            settings, ledger, live.strategy, live.features, [holdout_layer(settings.holdout_share)], live.ramp
-        )
+        layers = [holdout_layer(settings.holdout_share)]
+        batch = Batch(settings, ledger, live.strategy, live.features, layers, live.ramp, live.whereabouts)
         calm_garbage()
         ids = ledger.customer_ids()
         with Progress(console=Console(stderr=True)) as progress, DecisionFile(out) as file:

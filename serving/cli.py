@@ -200,9 +200,11 @@ def explain(
 
 def check(home: Home = None) -> None:
     """Name every fault of the catalogue with file, line and key. Exit status 1 where there is one; notes are none."""
+    from features import clock
     from features.catalogue import notes, read_catalogue
     from features.settings import load_settings
     from serving.expressions import compile_catalogue
+    from serving.whereabouts import warnings_of
     from serving.wiring import features_opener
 
     settings = load_settings(home)
@@ -222,7 +224,13 @@ def check(home: Home = None) -> None:
     if found:
         raise typer.Exit(1)
     arms = len(list(catalogue.arms()))
-    typer.echo(f"{len(catalogue.actions)} actions on {len(catalogue.channels)} channels, {arms} arms: no faults")
+    warned = warnings_of(settings.ledger, catalogue, clock.now())
+    beware = "" if not warned else f", {len(warned)} warning" + "s" * (len(warned) > 1)
+    typer.echo(
+        f"{len(catalogue.actions)} actions on {len(catalogue.channels)} channels, {arms} arms: no faults{beware}"
+    )
+    for one in warned:
+        typer.echo(f"warning: {one}")
     for one in notes(catalogue):
         typer.echo(f"note: {one}")
     if names is None:

@@ -159,7 +159,7 @@ class Decider:
         before = self._before(message, live.contact_plan, now)
         if before.answered is not None:
             return before.answered
-        knowledge, feature_time = self._know(before, now, start)
+        knowledge, feature_time = self._know(before, live, now, start)
         request = _request(message, self._settings.apprentice)
         key = decision_id(salt, message.request_id)
         decision = decide(request, knowledge, live, decision_id=key, now=now, layers=layers, salt=salt, attempt=attempt)
@@ -180,7 +180,7 @@ class Decider:
             message.request_id, message.customer_id, now - plan.contacts_back, heard_since
         )
 
-    def _know(self, before: BeforeDecision, now: int, start: float) -> tuple[Knowledge, int | None]:
+    def _know(self, before: BeforeDecision, strategy: Strategy, now: int, start: float) -> tuple[Knowledge, int | None]:
         """(what the ledger and the feature store say of the customer now, the time of the features used)."""
         if before.customer is None:
             return Knowledge(None), None
@@ -196,6 +196,7 @@ class Decider:
             before.contact_version,
             out_of_time,
             before.heard,
+            self._live.whereabouts.assumed(before.customer, strategy.catalogue),
         ), feature_time
 
     def _again(self, stored: StoredAnswer, message: DecideRequest) -> Answer:

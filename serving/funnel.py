@@ -31,7 +31,7 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     customer, catalogue = knowledge.customer, strategy.catalogue
     assert customer is not None
     contacts = contact_state(strategy.contact_plan, knowledge.slots, knowledge.heard, customer.zone, now)
-    quiet = QuietClock(catalogue.quiet_hours, customer.zone, now)
+    quiet = QuietClock(catalogue.quiet_hours, customer.zone, now, knowledge.zones)
     gates, gate_of = strategy.gates.gates, strategy.gates.of_row
     consent = [
         eligibility.not_asked(channel.id, request.channels)

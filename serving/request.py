@@ -42,6 +42,9 @@ class Knowledge:
     out_of_time: bool = False
     #: The customer's outcomes, where a contact rule counts them.
     heard: Sequence[Heard] = ()
+    #: Where the home's other customers live, if this one's zone is unknown and there are quiet hours
+    #: (`serving.whereabouts`).
+    zones: tuple[str, ...] | None = None
 
 
 #: Of what is decided by: 1 says that the incumbent's arm broke a rule where nothing else was left either. Decisions are
@@ -74,7 +77,14 @@ class Inputs:
             customer.customer_id, customer.created_at, customer.zone, customer.consents, {}, customer.suppressed
         )
         without = Knowledge(
-            seen, {}, known.fallback_reason, known.slots, known.contact_version, known.out_of_time, known.heard
+            seen,
+            {},
+            known.fallback_reason,
+            known.slots,
+            known.contact_version,
+            known.out_of_time,
+            known.heard,
+            known.zones,
         )
         return Inputs(request.limit, salt, tuple(layers), without, request.incumbent, edition)
 

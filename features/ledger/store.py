@@ -75,6 +75,13 @@ class Ledger(Activity, Contacts, Decisions, Bulk, Learning, Past, Leases):
         with database.reading(self._engine) as connection:
             return connection.scalar(select(func.count()).select_from(t.metadata.tables[table])) or 0
 
+    def zones(self) -> dict[str | None, int]:
+        """How many customers live in each time zone, as it was written; None for those of whom none is known."""
+        c = t.customers.c
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(select(c.zone, func.count()).group_by(c.zone)).all()
+        return {row[0]: row[1] for row in rows}
+
 
 _FILE = "sqlite:///"
 

@@ -134,6 +134,12 @@ def test_a_customer_comes_back_as_put(ledger: Ledger) -> None:
     assert len(ledger.customer_ids(limit=1)) == 1
 
 
+def test_customers_are_counted_by_zone(ledger: Ledger) -> None:
+    zones = ("Europe/Berlin", None, "Europe/Berlin", "")
+    ledger.put_customers(Customer(f"z{n}", 0, zone) for n, zone in enumerate(zones))
+    assert ledger.zones() == {"Europe/Berlin": 2, None: 1, "": 1}
+
+
 def test_a_known_customer_gets_the_new_values_and_is_counted_as_known(ledger: Ledger) -> None:
     assert ledger.put_customers([Customer("c1", NOW)]) == Appended(1, 0)
     assert ledger.put_customers([Customer("c1", NOW, "UTC"), Customer("c2")]) == Appended(1, 1)
