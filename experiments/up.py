@@ -26,7 +26,8 @@ from features.ledger import Ledger, open_ledger
 from features.refresh import refresh_features
 from features.settings import Settings
 from serving.assignment import holdout_layer
-from training.bundle import champion, load_bundle
+from training.bundle import Bundle, champion, load_bundle
+from training.report import TrainingReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +119,40 @@ def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Popu
         refresh_features(settings, settings.ledger, clock.now(), lambda what, done, of: told(done / max(1, of), what))
     with steps.step("Training") as told:
         trained = _train(settings, ledger, told)
-    if trained:
-        console.print(trained, markup=False, highlight=False)
+    console.print(trained, markup=False, highlight=False)
     return population
 
 
-def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None]) -> str | None:
-    """Trains unless the champion has seen all but the last day of events; what there is to say about it."""
+def _train(settings: Settings, ledger: Ledger, told: Callable[[float, str], None]) -> str:
+    """Trains unless the champion has seen all but the last day of events; what there is to say of every model."""
     current = champion(settings.bundle_folder)
-    if current is not None and load_bundle(current).created_at >= (ledger.latest_event_at() or 0) - clock.DAY:
-        return None
+    if current is not None and (held := load_bundle(current)).created_at >= (ledger.latest_event_at() or 0) - clock.DAY:
+        return models_held(held)
     from experiments.gate.command import promote_trained
     from training.pipeline import train
 
     report = train(settings, clock.now(), lambda what, share: told(share, what))
-    told_of = ", ".join(
-        f"{m.name} {m.verdict}" + (f" (AUC {m.metrics['model'].auc:.3f})" if m.metrics else "") for m in report.models
-    )
+    told_of = models_trained(report)
     if report.bundle_id is not None and not report.promoted and current is not None and ledger.count_live():
-        return f"models: {told_of}\n{promote_trained(settings, ledger, report.bundle_id)}"
-    return f"models: {told_of}{f'; {report.note}' if report.note else ''}"
+        return f"{told_of}\n{promote_trained(settings, ledger, report.bundle_id)}"
+    return f"{told_of}\n{report.note}" if report.note else told_of
+
+
+def models_trained(report: TrainingReport) -> str:
+    """A line for each model: how good it is, or why it was not released."""
+    lines = []
+    for model in report.models:
+        good = f"released (AUC {model.metrics['model'].auc:.3f})" if model.name in report.released else ""
+        lines.append(f"{model.name}: {good or f'not released, because {model.reason}'}")
+    return "\n".join(lines)
+
+
+def models_held(bundle: Bundle) -> str:
+    """The same of the models that decide already."""
+    trials = bundle.manifest.get("trials", {})
+    lost = {name: trials.get(name, {}).get("reason", "it was not good enough") for name in bundle.base_rates}
+    lines = [f"{name}: not released, because {why}" for name, why in lost.items() if name not in bundle.models]
+    return "\n".join([f"models of {bundle.bundle_id}: {', '.join(bundle.models) or 'none'}", *lines])
 
 
 def _start(settings: Settings, port: int, address: str, children: Children) -> None:

@@ -5,7 +5,7 @@ request, so that their number is bounded.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,6 +13,7 @@ from features.clock import SECOND
 from features.domain import Decision, Stage
 from serving.metrics_page import page
 from serving.shadow import Compared
+from serving.strategy import MODELS
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0)
 _AGES = (60, 600, 3_600, 21_600, 86_400, 172_800, 604_800, 2_592_000)
@@ -88,6 +89,18 @@ class Metrics:
         )
         workers = Gauge("segue_workers", "Worker processes that decide", multiprocess_mode="livesum", registry=own)
         workers.set(1)
+        self._missing = Gauge(
+            "segue_model_missing",
+            "1 while a model that the catalogue asks for is not released: its base rate stands in",
+            ("model",),
+            multiprocess_mode="livemax",
+            registry=own,
+        )
+
+    def models_missing(self, missing: Collection[str]) -> None:
+        """Which of the models that would decide are not there."""
+        for name in MODELS:
+            self._missing.labels(name).set(float(name in missing))
 
     def decided(self, decision: Decision, seconds: float, feature_time: int | None) -> None:
         """One decision, how long it took, and the time of the features it used."""

@@ -211,6 +211,7 @@ class Watcher:
             return
         self._live.refresh()
         self._metrics.stale({part: part in self._live.stale for part in PARTS})
+        self._metrics.models_missing(self._live.strategy.missing_models)
         self._shadow()
         features = self._live.features
         self._metrics.store_given_up(features is not None and not features.probe())

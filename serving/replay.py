@@ -26,7 +26,7 @@ from features.ledger import DrawnItem, Ledger, LiveRecord
 from serving.engine import decide
 from serving.expressions import CompiledCatalogue, compile_catalogue
 from serving.request import Inputs, Request
-from serving.strategy import Strategy
+from serving.strategy import WITHOUT_MODEL, Strategy
 from training.bandit import PolicySnapshot
 from training.bundle import Bundle, load_bundle
 from training.explorer import named_explorer
@@ -177,6 +177,8 @@ def difference(found: LiveRecord, record: Mapping[str, Any], again: Decision) ->
     """The first field that is not the same, with both values: `field: recorded, now`; empty where all is the same."""
     if "warnings" not in record:
         again = msgspec.structs.replace(again, warnings=())  # it was made before anybody was warned
+    if record.get("fallback_reason") is None and again.versions.bundle and again.fallback_reason in WITHOUT_MODEL:
+        again = msgspec.structs.replace(again, fallback_reason=None)  # it was made before answers named models
     if found.record != (encoded := msgspec.json.encode(again)):
         told = _first(readable(record), readable(msgspec.json.decode(encoded)), "")
         if told:

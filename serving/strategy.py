@@ -29,6 +29,10 @@ from training.start import kin_of
 
 #: Response probability assumed without a model: about what a cold e-mail earns.
 P_WITHOUT_MODEL = 0.02
+#: The models there can be, what weighs most first.
+MODELS = ("propensity", *SCORES)
+#: What a decision says that was drawn without some model, or without any: its probabilities are those of a policy.
+WITHOUT_MODEL = ("no_model", *(f"no_{name}_model" for name in MODELS))
 _NOTHING_SEEN = np.empty(0)
 
 
@@ -63,9 +67,20 @@ class Strategy:
         """Names the distribution: rule of drawing and number of the snapshot."""
         return f"{self.policy.name}/{self.snapshot.number}"
 
-    @property
+    @cached_property
+    def missing_models(self) -> tuple[str, ...]:
+        """The models that decide here and are not there, what weighs most first: churn and conversion count only where
+        an expression of the catalogue asks for them."""
+        held = () if self.bundle is None else self.bundle.models
+        asked = ("propensity", *self._scores_read)
+        return tuple(name for name in MODELS if name in asked and name not in held)
+
+    @cached_property
     def fallback_reason(self) -> str | None:
-        return "no_model" if self.bundle is None else None
+        """`no_model` where there is none at all, else the weightiest that is missing."""
+        if self.bundle is None or not self.bundle.models:
+            return "no_model"
+        return next((f"no_{name}_model" for name in self.missing_models), None)
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:

@@ -36,8 +36,8 @@ def standing(bundle_folder: Path) -> Bundle | None:
 
 
 def learned_until(bundle: Bundle, name: str) -> int:
-    """From this moment on a model of the bundle learned from nothing; 0 without that model."""
-    if name not in bundle.models:
+    """From this moment on a model of the bundle, or what stands in for it, learned from nothing; 0 without either."""
+    if name not in bundle.models and not bundle.start.statistics.sums:
         return 0
     known = bundle.manifest.get("trials", {}).get(name, {}).get("parameters", {}).get("judged_from", 0)
     return int(known) or bundle.created_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -47,13 +47,21 @@ WORDS = {
 class Rows:
     """One slice: matrix (n, k) with NaN for missing, labels (n,) 0 or 1, and a code for each row's customer (n,).
 
-    `asked`: of decisions, the arm's key and the day (since 1970) of each row.
+    `asked`: of decisions, the arm's key and the day (since 1970) of each row; `drawn`, (n,), whether it was drawn at
+    random, with a known probability below 1, and not chosen for a reason that may have to do with the answer.
     """
 
     matrix: Floats
     labels: Floats
     customers: NDArray[np.int64]
     asked: tuple[tuple[str, int], ...] = ()
+    drawn: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
+
+    def at_random(self) -> Rows:
+        """Those rows alone that were drawn at random."""
+        asked = tuple(one for one, drawn in zip(self.asked, self.drawn.tolist(), strict=True) if drawn)
+        kept = self.drawn
+        return Rows(self.matrix[kept], self.labels[kept], self.customers[kept], asked, self.drawn[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +137,8 @@ def propensity_dataset(source: Source) -> Dataset:
     reference = features.select(source.contract.names)
     days = [int(moment) // DAY for moment in _integers(labels, "as_of")]
     asked = list(zip((arm.key for arm in arms), days, strict=True))
-    return _dataset("propensity", labels, "accepted", keys, slices, matrix, reference, asked)
+    drawn = labels.column("action_probability").to_numpy() < 1.0
+    return _dataset("propensity", labels, "accepted", keys, slices, matrix, reference, asked, drawn)
 
 
 def data_hash(keys: Iterable[str], labels: Floats, slices: NDArray[np.int64], matrix: Floats) -> str:
@@ -151,6 +160,7 @@ def _dataset(
     matrix: Floats,
     reference: pa.Table,
     asked: Sequence[tuple[str, int]] = (),
+    drawn: NDArray[np.bool_] | None = None,
 ) -> Dataset:
     label = labels.column(column).to_numpy()
     chosen = (slices != Slice.NONE) & ~np.isnan(label)
@@ -160,7 +170,8 @@ def _dataset(
     for slice_ in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST):
         rows = chosen & (slices == slice_)
         told = tuple(asked[n] for n in np.flatnonzero(rows).tolist()) if asked else ()
-        parts[slice_] = Rows(matrix[rows], label[rows], codes[rows], told)
+        at_random = np.empty(0, dtype=bool) if drawn is None else drawn[rows]
+        parts[slice_] = Rows(matrix[rows], label[rows], codes[rows], told, at_random)
     used = np.flatnonzero(chosen)
     hashed = data_hash((keys[n] for n in used), label[used], slices[used], matrix[used])
     judged = np.flatnonzero(chosen & (slices == Slice.TEST))

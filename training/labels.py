@@ -86,7 +86,8 @@ def customer_labels(history: Queryable, cutoffs: Sequence[int], horizon: int, *,
 def propensity_labels(history: Queryable, catalogue: Catalogue, span: Span, *, limit: int = MAX_ITEMS) -> Any:
     """Whether each matured item was accepted: its action's outcome, or a conversion, came inside its window.
 
-    Columns: decision_id, rank, customer_id, as_of (decided_at), action, channel, closes_at, accepted (1.0 or 0.0).
+    Columns: decision_id, rank, customer_id, as_of (decided_at), action, channel, closes_at, action_probability, and
+    accepted (1.0 or 0.0).
     Imported and live items alike; left out are doing nothing, actions the catalogue no longer has, items whose window
     closes after the history ends, and those that nobody saw, as far as that is reported. Sorted by (as_of,
     decision_id, rank).
@@ -100,7 +101,7 @@ def propensity_labels(history: Queryable, catalogue: Catalogue, span: Span, *, l
                 bool_or(kind <> {_text(str(OutcomeKind.FAILED))}) AS answered
             FROM outcomes GROUP BY decision_id, rank
         ), items AS (
-            SELECT i.decision_id, i.rank, customer_id, decided_at, i.action, channel, success,
+            SELECT i.decision_id, i.rank, customer_id, decided_at, i.action, channel, action_probability, success,
                 coalesce(least(greatest(least(shown_at, seen_at), decided_at), decided_at + waits), decided_at) + lasts
                     AS closes_at
             FROM decision_items i
@@ -114,7 +115,7 @@ def propensity_labels(history: Queryable, catalogue: Catalogue, span: Span, *, l
             QUALIFY row_number() OVER (ORDER BY md5(decision_id), decision_id, rank) <= {limit:d}
         )
         SELECT m.decision_id, m.rank, m.customer_id, m.decided_at AS as_of, m.action, m.channel, m.closes_at,
-            CAST(coalesce(bool_or(
+            m.action_probability, CAST(coalesce(bool_or(
                 o.kind IN (m.success, {_text(str(OutcomeKind.CONVERTED))})
                 AND o.occurred_at BETWEEN m.decided_at AND m.closes_at
             ), false) AS DOUBLE) AS accepted

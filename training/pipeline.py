@@ -29,7 +29,7 @@ from training.release import promote_if_fit, release
 from training.report import ModelReport, Tracker, TrainingReport
 from training.scorer import Scorer
 from training.split import Slice, choose_horizon
-from training.start import NO_START, Start, make_start
+from training.start import Start, make_start, start_without_model
 
 #: Called with what is being done, and the share of all that is done, 0 to 1.
 Progress = Callable[[str, float], None]
@@ -123,12 +123,15 @@ def try_all(source: Source, horizon: int, seed: int, progress: Progress = silent
     if reference is None or decided.shortcoming() is None:
         # Rows of decisions are what serving will see; those of cut-offs only stand in for them.
         reference = decided.reference
-    columns, start = source.encoder.customer_columns, NO_START
+    columns = source.encoder.customer_columns
     if trial is None:
         covariates = varied_covariates(columns, source.encoder.customer_matrix(reference))
     else:
         covariates = leant_on(trial.scorer, columns, decided)
+    if trial is not None and trial.verdict is Verdict.PASS:
         start = make_start(trial, covariates, columns, decided, source.catalogue)
+    else:
+        start = start_without_model(about.base_rate, covariates, columns, decided, source.catalogue)
     made, reports = tuple(t for t, _ in tried if t is not None), tuple(r for _, r in tried)
     return Tried(made, reports, covariates, start, reference)
 
@@ -150,7 +153,8 @@ def attempt(
         )
         return None, ModelReport(name, Verdict.INSUFFICIENT, reason)
     shortcoming = dataset.shortcoming() or ""
-    about = ModelReport(name, Verdict.INSUFFICIENT, shortcoming, dataset.rows, dataset.positives, dataset.data_hash)
+    rows, positives, judged = dataset.rows, dataset.positives, {"judged_from": dataset.judged_from}
+    about = ModelReport(name, Verdict.INSUFFICIENT, shortcoming, rows, positives, dataset.data_hash, parameters=judged)
     if shortcoming:
         return None, about
     trial = fit(dataset, seed)

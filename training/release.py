@@ -29,16 +29,8 @@ from training.covariates import Covariates
 from training.evaluate import Verdict
 from training.models import Trial
 from training.pointer import read_pointer
-from training.report import ModelReport, Tracker, TrainingReport
-from training.start import NO_START, Start
-
-#: Without data a rate is taken as 1 in 20, with the weight of 20 rows: no evidence at all says neither 0 nor 1/2.
-PRIOR_POSITIVES, PRIOR_ROWS = 1.0, 20.0
-
-
-def base_rate(report: ModelReport) -> float:
-    """The share of positives among all rows, shrunk to 1 in 20 where there are hardly any."""
-    return (report.positives + PRIOR_POSITIVES) / (report.rows + PRIOR_ROWS)
+from training.report import Tracker, TrainingReport
+from training.start import Start
 
 
 def release(
@@ -51,39 +43,49 @@ def release(
     start: Start,
     reference: pa.Table,
 ) -> TrainingReport:
-    """The report with the folder of its bundle: every model with the verdict pass. Without any, nothing is written."""
+    """The report with the folder of its bundle: every model with the verdict pass, and what the policy starts from.
+
+    Without any model, past decisions drawn at random still teach the policy; without those too nothing is written.
+    """
     good = [trial for trial in trials if trial.verdict is Verdict.PASS]
-    if not good:
+    if not good and not start.statistics.sums:
         return replace(report, note=_nothing_released(report))
     manifest = {
         "created_at": report.created_at,
         "horizon_days": report.horizon_days,
         "contract": contract.fingerprint,
         "encoder": encoder.fingerprint,
-        "base_rates": {model.name: round(base_rate(model), 9) for model in report.models},
+        "base_rates": {model.name: model.base_rate for model in report.models},
         "models": [trial.name for trial in good],
         "trials": {model.name: model.to_json() for model in report.models},
         "commit": report.commit,
     }
     files = {"contract.json": contract.to_json().encode(), "encoder.json": encoder.to_json().encode()}
-    # Without the model its base rate is corrected, by the same covariates, from nothing.
-    leans = any(trial.name == "propensity" for trial in good)
     files[COVARIATES] = covariates.to_json().encode()
-    files[START] = (start if leans else NO_START).to_json().encode()
+    files[START] = start.to_json().encode()
     for trial in good:
         files[f"{trial.name}.txt"] = trial.scorer.text.encode()
         files[f"{trial.name}.calibration.json"] = json.dumps(trial.scorer.calibration.to_json()).encode()
     files[REFERENCE] = _parquet(reference)
-    return replace(report, folder=write_bundle(bundle_folder, manifest, files))
+    note = (
+        ""
+        if good
+        else f"{_no_model(report)}; the policy starts from {start.decisions:,} past decisions drawn at random"
+    )
+    return replace(report, folder=write_bundle(bundle_folder, manifest, files), note=note)
+
+
+def _no_model(report: TrainingReport) -> str:
+    if all(model.verdict is Verdict.INSUFFICIENT for model in report.models):
+        return "there is too little history for any model yet"
+    return "no model predicts better than always saying the average"
 
 
 def _nothing_released(report: TrainingReport) -> str:
-    if all(model.verdict is Verdict.INSUFFICIENT for model in report.models):
-        return (
-            "nothing was released: there is too little history for any model yet. Segue decides all the same, with the "
-            "same probability of success for everybody, and learns from outcomes; train again when there is more"
-        )
-    return "nothing was released: no model predicts better than always saying the average"
+    return (
+        f"nothing was released: {_no_model(report)}. Segue decides all the same, with the same probability of success "
+        "for everybody, and learns from outcomes; train again when there is more"
+    )
 
 
 def promote_if_fit(

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from training.evaluate import Comparison, Metrics, Verdict
 
+#: Without data a rate is taken as 1 in 20, with the weight of 20 rows: no evidence at all says neither 0 nor 1/2.
+PRIOR_POSITIVES, PRIOR_ROWS = 1.0, 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
@@ -28,6 +31,12 @@ class ModelReport:
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     #: File name to PNG.
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def base_rate(self) -> float:
+        """What is said of everybody where there is no model: the share of positives among all rows, shrunk to 1 in 20
+        where there are hardly any. Rounded, as the manifest has it."""
+        return round((self.positives + PRIOR_POSITIVES) / (self.rows + PRIOR_ROWS), 9)
 
     def numbers(self) -> dict[str, float]:
         """Every metric by one flat name: `auc` is the model's, `constant_auc` and `logistic_auc` the baselines'."""
@@ -59,7 +68,7 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """One training. `folder` is None when no model was good enough; `note` says why it was not promoted, if so."""
+    """One training. `folder` is None where there was nothing to release; `note` says that, or why it is no champion."""
 
     models: tuple[ModelReport, ...]
     horizon_days: float
@@ -72,6 +81,11 @@ class TrainingReport:
     @property
     def bundle_id(self) -> str | None:
         return None if self.folder is None else self.folder.name
+
+    @property
+    def released(self) -> tuple[str, ...]:
+        """Names of the models that were good enough."""
+        return tuple(model.name for model in self.models if model.verdict is Verdict.PASS)
 
 
 class Tracker(Protocol):

@@ -39,15 +39,17 @@ def training(report: TrainingReport, seconds: float, console: Console | None = N
         _model_rows(table, model)
     screen.print(table)
     for model in report.models:
-        screen.print(f"{model.name}: {model.verdict}, {model.reason}")
+        screen.print(f"{model.name}: {model.verdict}, {model.reason}", markup=False)
     screen.print(
         f"horizon {report.horizon_days:.2f} days · {seconds:.1f} s · peak memory {peak_memory() / 1e6:,.0f} MB · "
         f"commit {(report.commit or 'none')[:12]}"
     )
     if report.bundle_id is None:
-        screen.print(report.note)
+        screen.print(report.note, markup=False)
     else:
-        screen.print(f"bundle {report.bundle_id}: {'champion' if report.promoted else report.note or 'not promoted'}")
+        became = ["champion"] if report.promoted else []
+        told = "; ".join([*became, *filter(None, [report.note])]) or "not promoted"
+        screen.print(f"bundle {report.bundle_id}: {told}", markup=False)
 
 
 def _model_rows(table: Table, model: ModelReport) -> None:

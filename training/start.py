@@ -3,7 +3,8 @@
 Statistics are about one bundle's predictions, so a new bundle begins without any, and all that was learned online
 before would be lost. But of every row it is known what came of it, and what a model says that never saw it: the new one
 itself of the calibration and test rows, those of the cross-fitting (`Trial.unseen`) of the rows it was fitted on. They
-are learned here, as the learner would have, and released with the bundle. Each slice is learned once at the word of the
+are learned here, as the learner would have, and released with the bundle; where no model is, of the rate of all. Each
+slice is learned once at the word of the
 model and the slices before, and again at what the correction then says. So nothing before a row's slice was corrected
 by that slice, and `Start.before` takes the later rows off again.
 """
@@ -44,6 +45,11 @@ class Start:
     def before(self, day: int) -> Start:
         """What of it came of decisions before this day (since 1970): what later decisions may be judged by."""
         return Start(Statistics({key: sums for key, sums in self.statistics.sums.items() if key[1] < day}))
+
+    @property
+    def decisions(self) -> int:
+        """How many it learned from."""
+        return sum(sums[0] for sums in self.statistics.sums.values())
 
     @cached_property
     def _whole(self) -> dict[str, tuple[int, ...]]:
@@ -90,16 +96,38 @@ def make_start(
     train, *held = (dataset.parts[slice_] for slice_ in (Slice.TRAIN, Slice.CALIBRATION, Slice.TEST))
     if not all(part.asked for part in (train, *held)):
         return NO_START
-    asked = {key for part in (train, *held) for key, _ in part.asked}
-    arms = [Arm(*key.rsplit("@", 1)) for key in sorted(asked)]
+    slices = [_Answers(train, trial.unseen, covariates, columns, DAYS_OF_PAST)]
+    slices += [_Answers(part, trial.scorer.predict(part.matrix), covariates, columns) for part in held]
+    return _taught(slices, covariates, catalogue)
+
+
+def start_without_model(
+    rate: float, covariates: Covariates, columns: tuple[str, ...], dataset: Dataset, catalogue: Catalogue
+) -> Start:
+    """The start where no propensity model was released, and `rate` is said of everybody.
+
+    The policy then knows of arms and customers what answers to past decisions say. Only those drawn at random teach it:
+    a rule that chose may have chosen by what the answer depends on, and nothing here would make up for that.
+    """
+    from training.split import Slice
+
+    parts = [
+        (dataset.parts[slice_].at_random(), days)
+        for slice_, days in ((Slice.TRAIN, DAYS_OF_PAST), (Slice.CALIBRATION, 1), (Slice.TEST, 1))
+    ]
+    slices = [_Answers(p, np.full(len(p.labels), rate), covariates, columns, days) for p, days in parts if p.asked]
+    return _taught(slices, covariates, catalogue)
+
+
+def _taught(slices: Sequence[_Answers], covariates: Covariates, catalogue: Catalogue) -> Start:
+    """What slices teach, one after the other in time."""
+    arms = [Arm(*key.rsplit("@", 1)) for key in sorted({key for answers in slices for key in answers.keys})]
     kin, keys = kin_of(arms, catalogue), [arm.key for arm in arms]
 
     def after(statistics: Statistics) -> Correction:
         known = {arm: ArmStatistics.of(sums) for arm, sums in statistics.weighed(0, 0.0).items()}
         return PolicySnapshot(arms=known).correction(keys, kin, 1 + len(covariates.names))
 
-    slices = [_Answers(train, trial.unseen, covariates, columns, DAYS_OF_PAST)]
-    slices += [_Answers(part, trial.scorer.predict(part.matrix), covariates, columns) for part in held]
     learned = Statistics()
     for answers in slices:
         once = learned + answers.taught(answers.stated(after(learned), keys))
@@ -121,6 +149,11 @@ class _Answers:
         of = [covariates.of(dict(zip(columns, one, strict=True))) for one in features]
         self._x = np.array(of, dtype=np.int64).reshape(len(features), len(covariates.names))
         self._rows = rows
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The arms they answer."""
+        return frozenset(key for key, _ in self._rows.asked)
 
     def stated(self, correction: Correction, keys: Sequence[str]) -> Floats:
         """(n,) the corrected probability of each row."""

@@ -105,7 +105,9 @@ def _models(bundle: Bundle, held: tuple[str, ...]) -> GateResult:
     """Every model was found better than a constant when it was trained, and none of the champion's is lost."""
     refusal = objection(bundle.models, held)
     told = ", ".join(f"{name}: {_reason(bundle, name)}" for name in bundle.models)
-    if refusal is not None or not bundle.models:
+    if not bundle.models and bundle.start.decisions:
+        told = f"none, as the champion; its policy starts from {bundle.start.decisions:,} decisions drawn at random"
+    if refusal is not None or not (bundle.models or bundle.start.decisions):
         return GateResult("models", Verdict.FAIL, float(len(bundle.models)), float(len(held)), refusal or "no models")
     return GateResult("models", Verdict.PASS, float(len(bundle.models)), float(len(held)), told)
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from experiments.ope.feedback import Floats, LoggedFeedback, codes
-from experiments.ope.maturity import Horizons
+from experiments.ope.maturity import DRAWN, Horizons
 from experiments.ope.slates import LaterPlace, Slates
 from features.domain import Arm, Candidates, Versions
 from features.errors import InvalidInput, NoData
@@ -30,7 +30,7 @@ _LIVE = """
 SELECT d.position, i.decision_id, i.customer_id, i.decided_at, i.action, i.channel, i.action_probability,
     i.reward_units, i.success_units, d.record
 FROM decision_items i JOIN decisions d ON d.decision_id = i.decision_id
-WHERE i.rank = 1 AND d.origin = 'live' AND d.fallback_reason IS NULL AND d.record IS NOT NULL
+WHERE i.rank = 1 AND d.origin = 'live' AND {drawn} AND d.record IS NOT NULL
     AND i.decided_at <= {until:d} AND d.position < {before:d}
 ORDER BY d.position DESC LIMIT {limit:d}
 """
@@ -121,7 +121,7 @@ def _drawn(url: str, now: int, limit: int, horizons: Horizons) -> list[tuple[dic
     found: list[tuple[dict[str, Any], _Record]] = []
     before, until, block = 2**63 - 1, now - horizons.shortest, min(limit, _BLOCK)
     while len(found) < limit:
-        rows = read_arrow(url, _LIVE.format(until=until, before=before, limit=block)).to_pylist()
+        rows = read_arrow(url, _LIVE.format(drawn=DRAWN, until=until, before=before, limit=block)).to_pylist()
         for row in rows:
             one = _record(row["record"])
             if one and one.candidates is not None and row["decided_at"] + horizons.of(one.versions) <= now:

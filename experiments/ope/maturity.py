@@ -15,14 +15,17 @@ from features.domain import Versions
 from features.errors import CatalogueError
 from features.ledger import read_arrow
 from features.rewards import longest_window
+from serving.strategy import WITHOUT_MODEL
 
 _CATALOGUES = "SELECT version, files FROM catalogues"
 _LONGEST = "SELECT max(closes_at - decided_at) AS longest FROM decision_items WHERE reward_state <> 'imported'"
 _EARLIEST = """
 SELECT position, decided_at, record FROM decisions
-WHERE origin = 'live' AND fallback_reason IS NULL AND record IS NOT NULL AND position > {after:d}
+WHERE origin = 'live' AND {drawn} AND record IS NOT NULL AND position > {after:d}
 ORDER BY position LIMIT {limit:d}
 """
+#: Decisions that a policy drew, with its own probabilities, a model or not; other fallbacks are none of its choices.
+DRAWN = f"(fallback_reason IS NULL OR fallback_reason IN {WITHOUT_MODEL})"
 #: Records read at once: about 10 kB each.
 _BLOCK = 1_000
 
@@ -82,7 +85,7 @@ class Horizons:
         """When the first decision can be judged, its horizon, and its catalogue; None where nothing was drawn."""
         found: tuple[int, int, str] | None = None
         after = 0
-        while rows := read_arrow(self._url, _EARLIEST.format(after=after, limit=_BLOCK)).to_pylist():
+        while rows := read_arrow(self._url, _EARLIEST.format(drawn=DRAWN, after=after, limit=_BLOCK)).to_pylist():
             for row in rows:
                 if found is not None and row["decided_at"] + self.shortest >= found[0]:
                     return found

@@ -14,13 +14,15 @@ from rich.console import Console
 from experiments.homes import fill_home, populate
 from experiments.processes import Child, Children, choose_port, tail, unhurried, wait_until_ready
 from experiments.steps import Steps
-from experiments.up import Stopped, stoppable
+from experiments.up import Stopped, models_trained, stoppable
 from features.clock import DAY
 from features.domain import Customer
 from features.errors import Conflict, InvalidInput, NotReady
 from features.home import prepare_home
 from features.ledger import open_ledger
 from features.settings import Settings
+from training.evaluate import Metrics, Verdict
+from training.report import ModelReport, TrainingReport
 
 NOW = 20_000 * DAY
 READY = """
@@ -215,6 +217,18 @@ def test_ctrl_c_stops_once_and_a_second_one_is_not_heard() -> None:
             os.kill(os.getpid(), signal.SIGINT)
     assert heard == ["stopped"]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_of_every_model_it_is_said_whether_it_was_released_and_why_not() -> None:
+    numbers = Metrics(auc=0.8123, average_precision=0.5, log_loss=0.4, brier=0.2, calibration_error=0.01)
+    models = (
+        ModelReport("churn", Verdict.PASS, "better than both", metrics={"model": numbers}),
+        ModelReport("propensity", Verdict.INSUFFICIENT, "too little history: 12 [past] decisions"),
+    )
+    assert models_trained(TrainingReport(models, 30.0, NOW)).splitlines() == [
+        "churn: released (AUC 0.812)",
+        "propensity: not released, because too little history: 12 [past] decisions",
+    ]
 
 
 def test_steps_keep_their_times_and_name_them_where_there_is_no_terminal() -> None:

@@ -25,7 +25,7 @@ class Past:
             "customers (customer_id VARCHAR, created_at BIGINT)",
             "events (customer_id VARCHAR, type VARCHAR, occurred_at BIGINT, value DOUBLE DEFAULT NULL)",
             "decision_items (decision_id VARCHAR, rank BIGINT, customer_id VARCHAR, decided_at BIGINT,"
-            " action VARCHAR, channel VARCHAR, shown_at BIGINT)",
+            " action VARCHAR, channel VARCHAR, shown_at BIGINT, action_probability DOUBLE DEFAULT 0.5)",
             "outcomes (decision_id VARCHAR, rank BIGINT, kind VARCHAR, occurred_at BIGINT)",
         ):
             self.database.execute(f"CREATE TABLE {columns}")

@@ -11,10 +11,11 @@ from features.clock import DAY
 from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
+from training.bandit import PolicySnapshot
 from training.bundle import bundle_ids, champion, load_bundle
 from training.evaluate import Verdict
 from training.pipeline import train
-from training.release import base_rate, objection, promote_if_fit
+from training.release import objection, promote_if_fit
 from training.report import ModelReport, TrainingReport
 from training.start import NO_START
 
@@ -28,7 +29,7 @@ def test_models_with_a_signal_are_released_and_promoted(trained: TrainingReport,
     assert champion(keen_home.bundle_folder) == trained.folder
 
 
-def test_noise_is_recorded_but_neither_bundled_nor_promoted(
+def test_no_model_is_made_of_noise_and_the_policy_starts_from_what_was_drawn_at_random(
     make_home: Callable[..., Settings], now: int, tracker: Any
 ) -> None:
     # Of seeds 3 to 14, 33 of 36 models are found out; one in twenty is to pass by luck, in seed 3 propensity.
@@ -36,12 +37,16 @@ def test_noise_is_recorded_but_neither_bundled_nor_promoted(
     report = train(settings, now, tracker=tracker)
     assert [model.verdict for model in report.models] == [Verdict.FAIL] * 3
     assert all("no better than the constant" in model.reason for model in report.models)
-    assert report.bundle_id is None
-    assert "nothing was released" in report.note
-    assert bundle_ids(settings.bundle_folder) == []
-    assert champion(settings.bundle_folder) is None
-    assert tracker.reports == [report]
-    assert tracker.promoted == []
+    assert report.released == ()
+    assert "no model predicts better than always saying the average; the policy starts from" in report.note
+    assert tracker.promoted == bundle_ids(settings.bundle_folder) == [report.bundle_id]
+    bundle = load_bundle(settings.bundle_folder / str(report.bundle_id))
+    assert bundle.models == ()
+    assert bundle.start.decisions > 500
+    # Of nothing but chance it learns hardly anything: every arm is accepted by 15 in 100.
+    known = bundle.start.added_to(PolicySnapshot())
+    accepted = [arm.accepts_units / arm.count / 1e6 for arm in known.arms.values()]
+    assert accepted == pytest.approx([0.15] * 4, abs=0.05)
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,8 @@ def test_once_there_are_decisions_to_compare_on_training_promotes_nothing(
 
 def test_a_base_rate_is_shrunk_only_where_there_is_little_data() -> None:
     few, many = (ModelReport("churn", Verdict.INSUFFICIENT, "", rows, rows // 2) for rows in (10, 100_000))
-    assert base_rate(few) == pytest.approx(0.2)
-    assert base_rate(many) == pytest.approx(0.5, abs=1e-3)
+    assert few.base_rate == pytest.approx(0.2)
+    assert many.base_rate == pytest.approx(0.5, abs=1e-3)
 
 
 def _copy(settings: Settings, folder: Path) -> Path:
