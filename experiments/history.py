@@ -38,25 +38,33 @@ class History:
     outcomes: list[Outcome]
 
 
-def history(world: World, days: int = 120, *, now: int) -> History:
-    """The world's past: `days` days of events, and decisions drawn uniformly among the arms a customer allows."""
+def history(world: World, days: int = 120, *, now: int, recent: int = 0) -> History:
+    """The world's past: `days` days of events, and decisions drawn uniformly among the arms a customer allows.
+
+    No decisions of the `recent` days: those are somebody else's.
+    """
     rng = np.random.default_rng([world.seed, days])
     if not world.size:
         return History([], [], [], [])
     known = customers(world, now)
-    decisions, outcomes, bought = _decisions(world, known, days, now, rng)
+    decisions, outcomes, bought = _decisions(world, known, (days, recent), now, rng)
     events = sorted([*visits(world, days, now, rng), *bought], key=lambda e: (e.occurred_at, e.event_id))
     return History(known, events, decisions, outcomes)
 
 
 def write_history(
-    world: World, ledger: Ledger, now: int, progress: Progress = lambda _share: None, days: int = 120
+    world: World,
+    ledger: Ledger,
+    now: int,
+    progress: Progress = lambda _share: None,
+    days: int = 120,
+    recent: int = 0,
 ) -> History:
     """Makes the history and appends it to `ledger`, in batches; `progress` hears the share done, 0 to 1.
 
     Everything is keyed by id: writing the same history twice changes nothing.
     """
-    past = history(world, days, now=now)
+    past = history(world, days, now=now, recent=recent)
     total = len(past.customers) + len(past.events) + len(past.decisions) + len(past.outcomes)
     done = 0
     steps: list[tuple[Sequence[Any], Callable[[list[Any]], Any]]] = [
@@ -102,9 +110,9 @@ def allowed_arms(world: World, customer: Customer) -> list[Arm]:
 
 
 def _decisions(
-    world: World, known: list[Customer], days: int, now: int, rng: np.random.Generator
+    world: World, known: list[Customer], span: tuple[int, int], now: int, rng: np.random.Generator
 ) -> tuple[list[Decision], list[Outcome], list[Event]]:
-    ids, arms = world.customer_ids, [*world.arms, DO_NOTHING]
+    (days, recent), ids, arms = span, world.customer_ids, [*world.arms, DO_NOTHING]
     chance = response_probabilities(world, ids, arms, None)
     worth = {action: true_values(world, ids, action) for action in world.catalogue.actions}
     column = {arm: k for k, arm in enumerate(arms)}
@@ -115,10 +123,12 @@ def _decisions(
         allowed = allowed_arms(world, customer)
         moments = now - (rng.uniform(0.25, max(0.26, since[n]), counts[n]) * DAY).astype(np.int64)
         for k, (drawn, u, u_kind) in enumerate(rng.random((counts[n], 3)).tolist()):
+            if moments[k] > now - recent * DAY:
+                continue
             arm = allowed[int(drawn * len(allowed))]
             value = 0.0 if arm == DO_NOTHING else float(worth[arm.action][n])
             decision = _decision(world, f"{n}-{k}", customer, arm, len(allowed), int(moments[k]), value)
-            answer = _answered(world, decision, u < chance[n, column[arm]], u_kind, value, now)
+            answer = answered(world, decision, u < chance[n, column[arm]], u_kind, value, now)
             decisions.append(decision)
             outcomes += answer[0]
             bought += answer[1]
@@ -143,10 +153,13 @@ def _decision(world: World, name: str, customer: Customer, arm: Arm, among: int,
     )
 
 
-def _answered(
+def answered(
     world: World, decision: Decision, accepted: bool, u: float, value: float, now: int
 ) -> tuple[list[Outcome], list[Event]]:
-    """The outcome the channel reports, and the purchase that goes with an acceptance."""
+    """The outcome the channel reports, and the purchase that goes with an acceptance; neither after `now`.
+
+    `u` is a number in [0, 1): what is said, and how long it takes.
+    """
     arm = decision.arm
     if arm == DO_NOTHING:
         return [], []

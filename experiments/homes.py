@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.history import Progress, write_history
+from experiments.recent import DAYS, decide_recent
 from experiments.simulator import World
 from experiments.steps import Steps
 from features.catalogue import load_catalogue
@@ -47,7 +48,8 @@ def populate(settings: Settings, ledger: Ledger, size: int, now: int, progress: 
     world = World(made["seed"], catalogue, made["size"])
     if not made["complete"]:
         ledger.put_note(NOTE, json.dumps(made))
-        write_history(world, ledger, made["now"], progress)
+        write_history(world, ledger, made["now"], lambda share: progress(0.4 * share), recent=DAYS)
+        decide_recent(world, settings, ledger, made["now"], lambda share: progress(0.4 + 0.6 * share))
         ledger.put_note(NOTE, json.dumps({**made, "complete": True}))
     progress(1.0)
     return Population(world, world.customer_ids, simulated=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, select, tuple_, update
 
 from features.domain import Outcome, OutcomeKind
 from features.errors import NotFound
@@ -45,6 +45,17 @@ class Contacts:
                 slot = update(t.reservations).where(r.decision_id == decision_id, r.rank == rank)
                 connection.execute(slot.values(shown_at=shown_at))
             _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "released"))
+
+    def mark_all_shown(self, shown: Sequence[tuple[str, int, int]]) -> None:
+        """Many items at once (decision id, rank, when) that nobody has judged yet; one shown before stays as it is."""
+        i, r = t.decision_items.c, t.reservations.c
+        rows = [{"decision": one, "place": rank, "moment": moment} for one, rank, moment in shown]
+        if not rows:
+            return
+        with database.writing(self._engine) as connection:
+            for table, c, more in ((t.decision_items, i, {}), (t.reservations, r, {"state": "committed"})):
+                this = and_(c.decision_id == bindparam("decision"), c.rank == bindparam("place"), c.shown_at.is_(None))
+                connection.execute(update(table).where(this).values(shown_at=bindparam("moment"), **more), rows)
 
     def release_slot(self, decision_id: str, rank: int) -> bool:
         """Delivery failed: the slot is free again, unless the contact was made after all. Says whether it was freed."""
