@@ -78,6 +78,11 @@ class Decider:
         self._journal = journal
         self._clock = clock
 
+    @property
+    def missing_models(self) -> tuple[str, ...]:
+        """Models that would decide and are not released."""
+        return self._live.strategy.missing_models
+
     def rehearse(self, now: int) -> None:
         """Goes the way of a decision, but for what is recorded, counted and logged, for somebody made up.
 

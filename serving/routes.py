@@ -171,11 +171,13 @@ class Door:
         return encoded(description(prefix_of(request.headers), example))
 
     async def ready(self, _request: Request) -> Response:
-        """Whether it can decide: the stores are open, and the ledger took what was last written."""
+        """Whether it can decide: the stores are open, and the ledger took what was last written. And without which
+        models it does, which is no reason to be given no requests."""
         rooms = self._open()
         if rooms.ledger.trouble is not None:
             raise rooms.ledger.trouble
-        return json_response(b'{"ready":true}')
+        missing = rooms.decider.missing_models
+        return json_response(msgspec.json.encode({"ready": True} | ({"models_missing": missing} if missing else {})))
 
     async def metrics(self, _request: Request) -> Response:
         return Response(self._open().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

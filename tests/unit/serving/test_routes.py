@@ -334,7 +334,8 @@ def test_readiness_says_what_the_ledger_cannot_do_and_when_to_ask_again() -> Non
 
     door, well = Door(), Door()
     door.open(Rooms(None, None, Full(), Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
-    well.open(Rooms(None, None, SimpleNamespace(trouble=None), Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
+    decider = SimpleNamespace(missing_models=())
+    well.open(Rooms(decider, None, SimpleNamespace(trouble=None), Metrics(), lambda: EMPTY_CATALOGUE, Runner(), 1000))  # type: ignore[arg-type]
     answer = Client(door)("GET", READY)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger_full")
     assert int(answer.headers["retry-after"]) > 0
