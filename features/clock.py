@@ -40,9 +40,15 @@ def parse_time(text: str) -> int:
 
 
 def from_datetime(moment: datetime) -> int:
-    """Microseconds since 1970 UTC; exact, because it never passes through a float."""
+    """Microseconds since 1970 UTC; exact, because it never passes through a float.
+
+    Raises ValueError for the first hours of the year 1 and the last of 9999 where their zone takes them out of these.
+    """
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    since = aware.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        since = aware.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(f"{moment.isoformat()} is beyond the years 1 to 9999 in UTC") from error
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 

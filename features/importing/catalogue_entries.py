@@ -47,9 +47,10 @@ class CatalogueEntries:
         for treatment in action.treatments:
             if treatment.channel not in self._known_channels:
                 raise BadValue(f"channels: no channel {treatment.channel!r}; add a [[channel]] to the mapping")
+        if action.group not in self._groups:
+            self._groups[action.group] = _group(action.group)
         if self._actions.setdefault(action.id, action) != action:
             raise BadValue(f"id: another row has made a different action {action.id!r}")
-        self._groups.setdefault(action.group, Group(action.group))
         self._rows += 1
 
     def write(self, folder: Path) -> dict[str, Tally]:
@@ -66,6 +67,15 @@ class CatalogueEntries:
             shutil.copyfile(SHIPPED / "catalogue" / _CONTACT_POLICY, folder / _CONTACT_POLICY)
         read = {"channel": len(self._channels), "group": len(self._groups), "action": self._rows}
         return {section: Tally(rows, added[section], rows - added[section]) for section, rows in read.items() if rows}
+
+
+def _group(name: str) -> Group:
+    """Raises BadValue for a name that a catalogue would refuse."""
+    try:
+        made: Group = make_entry("group", {"id": name})
+    except Wrong as wrong:
+        raise BadValue(f"group: {wrong.message}") from wrong
+    return made
 
 
 def _action(fields: Fields, content: Callable[[str], str | None]) -> Action:

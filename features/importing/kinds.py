@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from features.consent import STATES, parsed
 from features.domain import MAX_ID_LENGTH, OutcomeKind, Scalar
 from features.importing.cells import EXACT, BadValue, clean, identity, plain, shown, truth
-from features.importing.number_form import POINT
+from features.importing.number_form import POINT, likely_form
 
 _WHOLE = 2**63
 #: The largest amount of money, either way: features hold money in whole millionths, 10^18 of them at most.
 LARGEST_AMOUNT = 1e12
+#: A number of 10^155 has no square, and one such would leave the spread of all others unknown.
+_LARGEST_NUMBER = 1e100
 #: Python refuses to read more than 4,300 digits as one number.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
@@ -72,7 +74,7 @@ def as_id(length: int) -> Callable[[Any], str]:
 
 
 def as_number(value: Any) -> float:
-    """A finite number."""
+    """A number that models can square and add up."""
     number = math.nan
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         with suppress(OverflowError):
@@ -81,6 +83,8 @@ def as_number(value: Any) -> float:
         number = float(digits)
     if not math.isfinite(number):
         raise BadValue(f"{shown(value)} is not a number")
+    if not -_LARGEST_NUMBER <= number <= _LARGEST_NUMBER:
+        raise BadValue(f"{shown(value)} is beyond 10^100: nothing could be worked out with it")
     return number
 
 
@@ -148,8 +152,8 @@ def as_rank(value: Any) -> int:
 
 
 def amount_or_text(value: Any) -> float | str:
-    """An amount, also one written as text; any other text is an expression."""
-    if isinstance(value, str) and POINT.plain(value) is None:
+    """An amount, also one written as text; any other text is an expression, unless it is a number of another form."""
+    if isinstance(value, str) and POINT.plain(value) is None and likely_form([value]) is None:
         return as_text(value)
     return as_amount(value)
 

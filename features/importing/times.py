@@ -120,7 +120,7 @@ def _parsed(text: str, form: str, zone: str) -> int:
 def _moment(moment: datetime, value: Any, zone: str) -> int:
     try:
         return _within(from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))), value)
-    except OverflowError as error:  # its zone takes it out of them
+    except ValueError as error:  # its zone takes it out of them
         raise BadValue(f"{shown(value)} is beyond the years 1 to 9999 in UTC") from error
 
 

@@ -38,3 +38,9 @@ def test_what_is_no_time_is_a_value_error(text: str) -> None:
 def test_the_present_is_between_this_code_and_the_end_of_the_calendar() -> None:
     assert parse_time("2025-01-01") < now() < LATEST
     assert DAY == 86_400_000_000
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+02:00", "9999-12-31T23:00:00-05:00"])
+def test_a_time_that_its_zone_takes_beyond_the_years_is_a_wrong_value_like_any_other(text: str) -> None:
+    with pytest.raises(ValueError, match="beyond the years 1 to 9999"):
+        parse_time(text)

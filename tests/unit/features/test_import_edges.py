@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from features.catalogue import load_catalogue
 from features.clock import parse_time
 from features.errors import MappingError
 from features.importing import Tally
@@ -106,7 +107,7 @@ def test_a_joined_column_is_read_in_the_form_of_its_own_file(shop: Workshop) -> 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_amounts_that_no_sum_can_hold_are_refused_in_every_format(shop: Workshop, form: str) -> None:
-    put(shop, "orders", orders(1e12, -1e12, 1e308, 1.5e12), form)
+    put(shop, "orders", orders(1e12, -1e12, 1e99, 1.5e12), form)
     assert shop.run(ORDERS).tallies["event"] == Tally(4, 2, 0, 2)
     assert all("the largest amount that is added up" in reason for reason in reasons(shop))
 
@@ -437,6 +438,14 @@ def test_lists_objects_and_bytes_are_refused_wherever_a_single_value_is_needed(s
                 "parquet",
             )
             assert shop.run(mapping).tallies["customer"].rejected == 1, (one, column)
+
+
+def test_an_action_of_a_group_that_no_catalogue_takes_is_refused_and_the_catalogue_stays_sound(shop: Workshop) -> None:
+    shop.write("offers.jsonl", [{"id": "a", "group": "Winter sale"}, {"id": "b", "group": "winter"}])
+    offers = '[file.offers]\npath = "offers.jsonl"\n[[action]]\nfrom = "offers"\nid = "id"\ngroup = "group"\n'
+    assert shop.run(offers).tallies["action"] == Tally(2, 1, 0, 1)
+    assert reasons(shop) == ["group: an id of letters, digits, '_', '-', '.', at most 128, is needed"]
+    assert list(load_catalogue(shop.settings.catalogue_folder).actions) == ["b"]
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------

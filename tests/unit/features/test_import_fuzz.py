@@ -37,6 +37,8 @@ group = "flag"
 value = "sum"
 ends_at = "at"
 channels = { column = "list", split = "|" }
+attributes.x = "sum"
+eligible = "at"
 [[customer]]
 from = "odd"
 where = { flag = { not = true } }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.importing.cells import BadValue
-from features.importing.kinds import AS, FREE, NUMBER, PROBABILITY, Kind, as_amount, as_number, as_whole
+from features.importing.kinds import AS, FREE, NUMBER, PROBABILITY, Kind, amount_or_text, as_amount, as_number, as_whole
 from features.importing.number_form import NumberForm, likely_form
 from features.importing.values import getter, read_value
 
@@ -116,9 +116,23 @@ def test_what_is_no_finite_number_is_refused(value: object) -> None:
         as_number(value)
 
 
+@pytest.mark.parametrize("value", [1e101, "-1e308", 10**200])
+def test_a_number_that_has_no_square_is_refused(value: object) -> None:
+    with pytest.raises(BadValue, match=r"is beyond 10\^100"):
+        as_number(value)
+
+
+def test_a_value_that_is_no_expression_but_a_number_of_another_form_is_refused() -> None:
+    assert amount_or_text("9.90") == 9.9
+    assert amount_or_text("customer.spend * 0.1") == "customer.spend * 0.1"
+    for text in ("9,90", "1.234,5", "1e13"):
+        with pytest.raises(BadValue):
+            amount_or_text(text)
+
+
 def test_an_amount_is_one_that_sums_can_hold() -> None:
     assert as_amount("-1e12") == -1e12
-    for value in (1.1e12, "1e308", -(10**13)):
+    for value in (1.1e12, "1e99", -(10**13)):
         with pytest.raises(BadValue, match=r"beyond 1,000,000,000,000, the largest amount"):
             as_amount(value)
 
