@@ -23,6 +23,8 @@ _WHOLE = 2**63
 LARGEST_AMOUNT = 1e12
 #: A number of 10^155 has no square, and one such would leave the spread of all others unknown.
 _LARGEST_NUMBER = 1e100
+#: What is decided with it counts 10^9 times in every estimate; 1e-320 has no reciprocal at all.
+_LEAST_PROBABILITY = 1e-9
 #: Python refuses to read more than 4,300 digits as one number.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
@@ -134,6 +136,8 @@ def as_probability(value: Any) -> float:
     number = as_number(value)
     if not 0.0 < number <= 1.0:
         raise BadValue(f"{shown(value)} is not a probability above 0 and at most 1")
+    if number < _LEAST_PROBABILITY:
+        raise BadValue(f"{shown(value)} is too small a probability: that one row would outweigh all others")
     return number
 
 
