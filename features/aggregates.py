@@ -23,7 +23,8 @@ import duckdb
 import pyarrow as pa
 
 from features import facts
-from features.contract import PROFILE, AttributeValues, Feature, FeatureContract
+from features.attributes import AttributeValues
+from features.contract import PROFILE, Feature, FeatureContract
 
 #: Moments computed at once: at 20 facts each about 2 million joined rows, well within the memory limit.
 BATCH = 100_000
@@ -80,7 +81,10 @@ class History:
     def attributes(self) -> dict[str, AttributeValues]:
         """The attributes of the customers at hand, as `build_contract` needs them."""
         known = self._database.sql(facts.ATTRIBUTES).fetchall()
-        return {name: AttributeValues(customers, tuple(texts or ())) for name, customers, texts in known}
+        return {
+            name: AttributeValues(numbers, with_text, distinct, tuple((text, count) for text, count in texts or ()))
+            for name, numbers, with_text, distinct, texts in known
+        }
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query over the relations events, decision_items, outcomes and customers (for labels)."""

@@ -77,5 +77,15 @@ def commands(app: typer.Typer) -> None:
     feature_cli.commands(app)
 
 
+def group(app: typer.Typer, name: str, about: str) -> typer.Typer:
+    """The group of sub-commands of this name, made where there is none: packages further up add theirs to it."""
+    for there in app.registered_groups:
+        if there.name == name and there.typer_instance is not None:
+            return there.typer_instance
+    made = typer.Typer(help=about, no_args_is_help=True)
+    app.add_typer(made, name=name)
+    return made
+
+
 if __name__ == "__main__":
     main()

@@ -15,23 +15,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
+from features.attributes import AttributeValues, attribute_columns, quoted
 from features.catalogue import Catalogue
 from features.clock import DAY
-from features.names import distinct_names
+from features.names import fitted, joined, tailed
 from features.purchases import is_money, is_purchase, spent
 
 #: The unit of `units`: money and scores are added up as whole millionths.
 UNIT = 1_000_000
 #: The view of facts about the customer that have no history in the ledger: they are as known now, at every moment.
 PROFILE = "profile"
-#: A text attribute with more distinct values than this is no feature.
-MAX_TEXT_VALUES = 20
-#: At most this many attributes become features, those known of most customers first.
-MAX_ATTRIBUTES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +40,22 @@ class Feature:
     sql: str
     description: str
 
-
-@dataclass(frozen=True, slots=True)
-class AttributeValues:
-    """What the ledger holds of one attribute: of how many customers it is known, and its distinct texts.
-
-    `texts` is empty for a number; an attribute that is text for anyone is text, and its numbers then count as missing.
-    """
-
-    customers: int
-    texts: tuple[str, ...] = ()
+    @property
+    def definition(self) -> str:
+        """12 hex characters that name what it means: a name whose definition changed is another feature."""
+        return hashlib.sha256(f"{self.view}|{self.sql}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class FeatureContract:
-    """The features of one installation, in the order of every vector of their values."""
+    """The features of one installation, in the order of every vector of their values.
+
+    A contract only grows, and a name in it keeps its meaning. `removed` are features taken out on purpose: they do not
+    come back by themselves, and their names stay theirs.
+    """
 
     features: tuple[Feature, ...]
+    removed: tuple[Feature, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -80,33 +76,85 @@ class FeatureContract:
         text = json.dumps([(f.name, f.view, f.sql) for f in self.features])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @cached_property
+    def by_name(self) -> Mapping[str, Feature]:
+        return {feature.name: feature for feature in self.features}
+
     def to_json(self) -> str:
-        content = {"fingerprint": self.fingerprint, "features": [asdict(feature) for feature in self.features]}
+        content: dict[str, object] = {
+            "fingerprint": self.fingerprint,
+            "features": [asdict(feature) for feature in self.features],
+        }
+        if self.removed:
+            content["removed"] = [asdict(feature) for feature in self.removed]
         return json.dumps(content, indent=1)
 
     @staticmethod
     def from_json(text: str) -> FeatureContract:
-        return FeatureContract(tuple(Feature(**feature) for feature in json.loads(text)["features"]))
+        content = json.loads(text)
+        features, removed = (tuple(Feature(**one) for one in content.get(key, ())) for key in ("features", "removed"))
+        return FeatureContract(features, removed)
+
+    def grown(self, found: Iterable[Feature]) -> FeatureContract:
+        """With what was found besides. What means the same as one here, or as one removed, is that one; what would be
+        called as another gets a name of its own."""
+        known = {(feature.view, feature.sql) for feature in (*self.features, *self.removed)}
+        taken = {feature.name for feature in (*self.features, *self.removed)}
+        new = []
+        for feature in found:
+            if (feature.view, feature.sql) not in known:
+                name = feature.name if feature.name not in taken else tailed(feature.name, feature.sql)
+                new.append(replace(feature, name=name))
+                known.add((feature.view, feature.sql))
+                taken.add(name)
+        return FeatureContract((*self.features, *new), self.removed)
+
+    def changed_in(self, other: FeatureContract) -> tuple[str, ...]:
+        """Names of both that mean something else there, as far as both have them."""
+        both = self.by_name.keys() & other.by_name.keys()
+        return tuple(sorted(n for n in both if self.by_name[n].definition != other.by_name[n].definition))
 
 
-def build_contract(catalogue: Catalogue, attributes: Mapping[str, AttributeValues]) -> FeatureContract:
-    """The features of a catalogue's channels and groups and of the attributes found in the ledger.
+NO_FEATURES = FeatureContract(())
+
+
+def build_contract(
+    catalogue: Catalogue, attributes: Mapping[str, AttributeValues], before: FeatureContract = NO_FEATURES
+) -> FeatureContract:
+    """The contract of `before`, and the features of a catalogue's channels and groups and of the attributes found in
+    the ledger.
 
     Equal arguments give equal contracts, whatever the order of `attributes`.
     """
-    found = [*_activity(), *_purchases(), *_care(), *_contacts()]
+    taken = {feature.name for feature in (*before.features, *before.removed)}
+    applied = {feature.sql for feature in before.features if feature.view == PROFILE}
+    columns = (Feature(fitted(c.name), PROFILE, c.sql, c.description) for c in attribute_columns(attributes, applied))
+    shipped = (feature for feature in _shipped() if feature.name not in taken)
+    return before.grown([*shipped, *_of_catalogue(catalogue), *columns])
+
+
+def redefined(before: FeatureContract) -> tuple[Feature, ...]:
+    """The features that this version defines otherwise than they were when first applied, as it defines them."""
+    return tuple(
+        feature
+        for feature in _shipped()
+        if feature.name in before.by_name and before.by_name[feature.name].definition != feature.definition
+    )
+
+
+def _shipped() -> list[Feature]:
+    """The features that every installation has, whatever its catalogue and customers."""
+    return [*_activity(), *_purchases(), *_care(), *_contacts()]
+
+
+def _of_catalogue(catalogue: Catalogue) -> Iterator[Feature]:
     for channel in catalogue.channels:
-        found += _responses("channel", channel)
+        yield from _responses("channel", channel)
     for group in catalogue.groups:
-        found += _responses("action_group", group)
+        yield from _responses("action_group", group)
     for channel in catalogue.channels:
-        sql = f"consents[{_text(channel)}]"
-        found.append(Feature(f"consent_{channel}", PROFILE, sql, f"1 when contact by {channel} is granted, 0 denied"))
-    most_known = sorted(attributes, key=lambda name: (-attributes[name].customers, name))[:MAX_ATTRIBUTES]
-    for name in sorted(most_known):
-        found += _attribute(name, attributes[name])
-    names = distinct_names(feature.name for feature in found)
-    return FeatureContract(tuple(replace(feature, name=name) for feature, name in zip(found, names, strict=True)))
+        sql, meaning = f"consents[{quoted(channel)}]", f"1 when contact by {channel} is granted, 0 denied"
+        yield Feature(fitted(joined("consent", channel)), PROFILE, sql, meaning)
 
 
 # -- the families ----------------------------------------------------------------------------------------------------
@@ -191,20 +239,11 @@ def _contacts() -> list[Feature]:
 
 
 def _responses(column: str, value: str) -> Iterator[Feature]:
-    same = f"{column} = {_text(value)}"
+    same = f"{column} = {quoted(value)}"
     contacts, accepts = _count(f"kind = 'contact' AND {same}", 30), _count(f"kind = 'accept' AND {same}", 90)
-    yield Feature(f"contacts_{value}_30d", "contacts", contacts, f"our contacts of {column} {value} in 30 days")
-    yield Feature(f"accepts_{value}_90d", "contacts", accepts, f"contacts of {column} {value} accepted in 90 days")
-
-
-def _attribute(name: str, values: AttributeValues) -> Iterator[Feature]:
-    if not values.texts:
-        yield Feature(f"attribute_{name}", PROFILE, f"numbers[{_text(name)}]", f"the attribute {name}")
-    elif len(values.texts) <= MAX_TEXT_VALUES:
-        for value in values.texts:
-            # A comparison with NULL is NULL: an unknown attribute has unknown indicators.
-            sql = f"texts[{_text(name)}] = {_text(value)}"
-            yield Feature(f"attribute_{name}_is_{value}", PROFILE, sql, f"1 when the attribute {name} is {value}")
+    names = (fitted(f"{joined(kind, value)}_{days}") for kind, days in (("contacts", "30d"), ("accepts", "90d")))
+    yield Feature(next(names), "contacts", contacts, f"our contacts of {column} {value} in 30 days")
+    yield Feature(next(names), "contacts", accepts, f"contacts of {column} {value} accepted in 90 days")
 
 
 # -- the SQL ---------------------------------------------------------------------------------------------------------
@@ -238,7 +277,3 @@ def _days(microseconds: str) -> str:
 
 def _since(condition: str) -> str:
     return _days(f"min(age) FILTER (WHERE {condition})")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

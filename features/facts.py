@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from features.attributes import MAX_TEXT_VALUES
 from features.consent import channels_spoken_of, consent
-from features.contract import MAX_TEXT_VALUES, UNIT
+from features.contract import UNIT
 from features.domain import ACTIVITY_TYPES, DO_NOTHING, ActionClass, OutcomeKind
 from features.ledger import read_arrow
 from features.purchases import is_refund
@@ -103,18 +104,20 @@ PROFILES = """
 CREATE TABLE profiles (
     customer_id VARCHAR, consents MAP(VARCHAR, DOUBLE), numbers MAP(VARCHAR, DOUBLE), texts MAP(VARCHAR, VARCHAR)
 )"""
-#: For every attribute: of how many customers it is known, and its texts, sorted, cut where they are too many anyway.
+#: For every attribute: how many customers have a number, how many a text, how many texts there are, and the commonest.
 ATTRIBUTES = f"""
 WITH known AS (
     SELECT unnest(map_keys(numbers)) AS name, NULL AS text FROM profiles
     UNION ALL SELECT unnest(map_keys(texts)), unnest(map_values(texts)) FROM profiles
 ), counted AS (
-    SELECT name, text, count(*) AS customers, row_number() OVER (PARTITION BY name ORDER BY text NULLS LAST) AS place
-    FROM known GROUP BY name, text
+    SELECT name, text, count(*) AS customers FROM known GROUP BY name, text
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY name ORDER BY text IS NULL, customers DESC, text) AS place FROM counted
 )
-SELECT name, CAST(sum(customers) AS BIGINT),
-    list(text ORDER BY text) FILTER (WHERE text IS NOT NULL AND place <= {MAX_TEXT_VALUES + 1})
-FROM counted GROUP BY name ORDER BY name
+SELECT name, CAST(coalesce(sum(customers) FILTER (WHERE text IS NULL), 0) AS BIGINT),
+    CAST(coalesce(sum(customers) FILTER (WHERE text IS NOT NULL), 0) AS BIGINT), count(text),
+    list((text, customers) ORDER BY place) FILTER (WHERE text IS NOT NULL AND place <= {2 * MAX_TEXT_VALUES})
+FROM placed GROUP BY name ORDER BY name
 """
 
 
@@ -172,12 +175,24 @@ def _granted(consents: dict[str, str]) -> list[tuple[str, float]]:
 
 
 def _split(attributes: dict[str, Any]) -> tuple[list[tuple[str, float]], list[tuple[str, str]]]:
-    """(numbers, texts) of one customer's attributes; a truth value is the number 1 or 0."""
+    """(numbers, texts) of one customer's attributes; a truth value is the number 1 or 0.
+
+    What cannot be a value in a table, as a number beyond floats, is missing of this customer.
+    """
     numbers: list[tuple[str, float]] = []
     texts: list[tuple[str, str]] = []
     for name, value in attributes.items():
+        if "\0" in name:
+            continue
         if isinstance(value, bool | int | float):
-            numbers.append((name, float(value)))
-        elif isinstance(value, str) and "\0" not in name + value:
+            numbers += [(name, number)] if (number := _number(value)) is not None else []
+        elif isinstance(value, str) and "\0" not in value:
             texts.append((name, value))
     return numbers, texts
+
+
+def _number(value: bool | int | float) -> float | None:
+    try:
+        return float(value) if abs(value) < float("inf") else None
+    except OverflowError:
+        return None

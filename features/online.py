@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from features import clock
 from features.contract import FeatureContract
+from features.errors import InvalidInput
 
 #: Told how many rows are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -17,10 +19,16 @@ class FeatureRow:
     """A customer's features in contract order, and their age: `as_of` is the oldest moment among the views.
 
     A view without a row (new in the contract, not yet materialised) has None for its features and makes `as_of` 0.
+    `newest` is the newest moment among the views, 0 for that of `as_of`.
     """
 
     values: tuple[float | None, ...]
     as_of: int
+    newest: int = field(default=0, compare=False)
+
+    def is_of_the_future(self, now: int) -> bool:
+        """Whether a moment among the views is yet to come: whoever computed it had a wrong clock, or we have one."""
+        return max(self.as_of, self.newest) > now + clock.CLOCK_SKEW
 
 
 class FeatureStore(Protocol):
@@ -35,10 +43,11 @@ class FeatureStore(Protocol):
         """The same for many, without those unknown. However long it takes: it is no part of an answer."""
         ...
 
-    def push(self, table: Any, progress: Progress | None = None) -> int:
+    def push(self, table: Any, progress: Progress | None = None, now: int | None = None) -> int:
         """Puts rows of customer_id, as_of and features online; a row older than the one there is left out.
 
-        Gives the number of rows taken. Of rows with the same moment the last pushed stays.
+        Gives the number of rows taken. Of rows with the same moment the last pushed stays. A row there that is of the
+        future at `now` (the clock's when left out) is replaced by any; one to be put there is refused, InvalidInput.
         """
         ...
 
@@ -60,11 +69,13 @@ class MemoryFeatureStore:
     def read_many(self, customer_ids: Sequence[str]) -> dict[str, FeatureRow]:
         return {customer_id: self._rows[customer_id] for customer_id in customer_ids if customer_id in self._rows}
 
-    def push(self, table: Any, progress: Progress | None = None) -> int:
+    def push(self, table: Any, progress: Progress | None = None, now: int | None = None) -> int:
+        latest = latest_moment(now)
+        refuse_future(table, latest)
         taken = 0
         for row in table.to_pylist():
             there = self._rows.get(row["customer_id"])
-            if there is None or row["as_of"] >= there.as_of:
+            if there is None or row["as_of"] >= there.as_of or there.as_of > latest:
                 values = tuple(row[name] for name in self._contract.names)
                 self._rows[row["customer_id"]] = FeatureRow(values, row["as_of"])
                 taken += 1
@@ -81,3 +92,16 @@ def newest_of_each(table: Any) -> Any:
         if customer_id not in chosen or moments[place] >= moments[chosen[customer_id]]:
             chosen[customer_id] = place
     return table if len(chosen) == table.num_rows else table.take(list(chosen.values()))
+
+
+def latest_moment(now: int | None) -> int:
+    """The latest moment a row may be of: clocks differ a little."""
+    return (clock.now() if now is None else now) + clock.CLOCK_SKEW
+
+
+def refuse_future(table: Any, latest: int) -> None:
+    """Raises InvalidInput where a row of the table is of a moment after `latest`."""
+    newest = max(table.column("as_of").to_pylist(), default=0)
+    if newest > latest:
+        moment = clock.format_time(newest)
+        raise InvalidInput(f"features as of {moment} are of the future: is the clock right?", field="as_of")

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.aggregates import History, open_history
+from features.attributes import odd_values
 from features.catalogue import load_catalogue
-from features.contract import FeatureContract, build_contract
-from features.errors import NoData
+from features.clock import CLOCK_SKEW, format_time
+from features.contract import PROFILE, FeatureContract, build_contract
+from features.errors import InvalidInput, NoData
 from features.ledger import Ledger, open_ledger
 from features.online import FeatureStore
 from features.settings import Settings
@@ -27,6 +29,7 @@ __all__ = [
     "put_online",
     "refresh_features",
     "refreshed_at",
+    "what_does_not_fit",
 ]
 
 _BUILT = "built-snapshot"
@@ -71,29 +74,48 @@ def note_online(ledger: Ledger, positions: Mapping[str, int]) -> None:
 
 
 def apply_features(settings: Settings, store: FeastFeatureStore, history: History) -> bool:
-    """Makes the contract of the home's catalogue and the customers at hand that of the store; whether it changed."""
-    return store.apply(build_contract(load_catalogue(settings.catalogue_folder), history.attributes()))
+    """Adds the features of the home's catalogue and the customers at hand to the contract; whether it changed."""
+    catalogue, attributes = load_catalogue(settings.catalogue_folder), history.attributes()
+    return store.change(lambda before: build_contract(catalogue, attributes, before))
+
+
+def what_does_not_fit(contract: FeatureContract, history: History) -> list[str]:
+    """What of the customers' attributes is in no feature of the contract, a sentence each."""
+    return list(odd_values(history.attributes(), {feature.sql for feature in contract.of_view(PROFILE)}))
 
 
 def build_features(
-    store: FeastFeatureStore, ledger: Ledger, history: History, positions: Mapping[str, int], now: int
+    store: FeastFeatureStore,
+    ledger: Ledger,
+    history: History,
+    positions: Mapping[str, int],
+    now: int,
+    as_of: int | None = None,
 ) -> int:
-    """Writes a snapshot of every customer's features at `now` to the offline store; gives the number of customers.
+    """Writes a snapshot of every customer's features, at `now` or `as_of` an earlier moment, to the offline store;
+    gives the number of customers.
 
     `positions` are the ends of the logs before the history was read: what came since is pushed once more, nothing is
-    left out.
+    left out. A snapshot of the past has not seen all of them, and notes none. Raises InvalidInput for a moment to come.
     """
-    table = history.latest(store.contract, now)
-    store.write_offline(table)
-    ledger.put_note(_BUILT, json.dumps({"positions": dict(positions), "now": now}))
+    moment = now if as_of is None else as_of
+    if moment > now:
+        raise InvalidInput(
+            f"{format_time(moment)} is yet to come, it is {format_time(now)}: features are of a moment that was",
+            field="as_of",
+        )
+    table = history.latest(store.contract, moment)
+    store.write_offline(table, now)
+    if as_of is None:
+        ledger.put_note(_BUILT, json.dumps({"positions": dict(positions), "now": now}))
     return int(table.num_rows)
 
 
-def put_online(store: FeastFeatureStore, ledger: Ledger, progress: Callable[[int, int], None]) -> int:
+def put_online(store: FeastFeatureStore, ledger: Ledger, progress: Callable[[int, int], None], now: int) -> int:
     """Puts the newest snapshot online, and notes how far it has seen the logs; gives the number of customers."""
-    taken = store.materialise(progress)
+    taken = store.materialise(progress, now)
     built = json.loads(ledger.note(_BUILT) or "{}")
-    if built:
+    if built and built["now"] <= now + CLOCK_SKEW:  # of one of the future nothing is online
         note_online(ledger, built["positions"])
         ledger.put_note(_REFRESHED, str(built["now"]))
     return taken
@@ -110,16 +132,16 @@ def refresh_features(settings: Settings, ledger_url: str, now: int, progress: Pr
             progress("features of every customer", 0, 1)
             changed = apply_features(settings, store, history)
             customers = build_features(store, ledger, history, positions, now)
-        put_online(store, ledger, lambda done, total: progress("features online", done, total))
+        put_online(store, ledger, lambda done, total: progress("features online", done, total), now)
     finally:
         ledger.close()
     return Refreshed(store.contract, changed, customers)
 
 
-def refreshed_at(ledger: Ledger) -> int | None:
-    """When every customer's features were last refreshed."""
-    noted = ledger.note(_REFRESHED)
-    return None if noted is None else int(noted)
+def refreshed_at(ledger: Ledger, now: int) -> int | None:
+    """When every customer's features were last refreshed; 0 where that is said to be yet to come: it is to be done."""
+    noted = int(ledger.note(_REFRESHED) or -1)
+    return None if noted < 0 else noted if noted <= now + CLOCK_SKEW else 0
 
 
 def push_customers(
@@ -134,4 +156,4 @@ def push_customers(
     if applied.exists() and FeatureContract.from_json(applied.read_text()) != store.contract:
         store = open_feature_store(settings)
     with open_history(ledger_url, customer_ids) as history:
-        return store.push(history.latest(store.contract, now))
+        return store.push(history.latest(store.contract, now), now=now)

@@ -6,9 +6,10 @@ The port and its other adapter are in `features.online`, which needs no Feast (w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +22,18 @@ from feast import FeatureView
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
-from features.clock import to_datetime
-from features.contract import FeatureContract
+from features.clock import format_time, to_datetime
+from features.contract import NO_FEATURES, FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
-from features.online import FeatureRow, FeatureStore, MemoryFeatureStore, Progress, newest_of_each
+from features.online import (
+    FeatureRow,
+    FeatureStore,
+    MemoryFeatureStore,
+    Progress,
+    latest_moment,
+    newest_of_each,
+    refuse_future,
+)
 from features.online_address import parse_online_address
 from features.repo import definitions
 from features.repo.online import RedisOnline, Row, SqliteOnline, fields_of
@@ -57,6 +66,14 @@ class FeastFeatureStore:
         """The contract that was applied last when this store was opened. Raises NoData when none was."""
         return self._at_hand().contract
 
+    def change(self, change: Callable[[FeatureContract], FeatureContract]) -> bool:
+        """Applies what `change` makes of the contract in force, alone among those who change it; see `apply`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / "contract.json"
+        with (self._folder / "contract.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self.apply(change(FeatureContract.from_json(file.read_text()) if file.exists() else NO_FEATURES))
+
     def apply(self, contract: FeatureContract) -> bool:
         """Makes this the contract of the store; gives whether that changed anything."""
         content = contract.to_json()
@@ -67,6 +84,8 @@ class FeastFeatureStore:
             "contract.json": content,
         }
         if all((at := self._folder / name).exists() and at.read_text() == text for name, text in files.items()):
+            if self._opened is None or self._opened.contract != contract:
+                self._opened = self._open(contract)  # another process was first
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
         objects = definitions.define(json.loads(content), self._folder)
@@ -78,9 +97,14 @@ class FeastFeatureStore:
         self._opened = self._open(contract)
         return True
 
-    def write_offline(self, table: pa.Table) -> Path:
-        """Adds a snapshot (customer_id, as_of, features) to the offline store; gives its file. Keeps the newest 30."""
-        contract = self._checked(table)
+    def write_offline(self, table: pa.Table, now: int | None = None) -> Path:
+        """Adds a snapshot (customer_id, as_of, features) to the offline store; gives its file. Keeps the newest 30.
+
+        Those of moments yet to come at `now` (the clock's when left out), as a clock that went wrong may have left
+        there, are removed: one is refused with InvalidInput.
+        """
+        contract, latest = self._checked(table), latest_moment(now)
+        refuse_future(table, latest)
         moments = table.column("as_of")
         columns = {
             "customer_id": table.column("customer_id"),
@@ -94,27 +118,35 @@ class FeastFeatureStore:
         file = folder / f"{newest:020d}.parquet"
         pq.write_table(pa.table(columns), file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)
-        for old in sorted(folder.glob("*.parquet"))[:-SNAPSHOTS_KEPT]:
-            old.unlink(missing_ok=True)
+        present, future = self._found_snapshots(contract, latest)
+        for unwanted in [*present[:-SNAPSHOTS_KEPT], *future]:
+            unwanted.unlink(missing_ok=True)
         return file
 
-    def materialise(self, progress: Progress | None = None) -> int:
-        """Puts the newest snapshot online; gives the number of customers taken. Raises NoData without a snapshot."""
-        contract = self.contract
-        files = sorted(self._snapshots(contract).glob("*.parquet"))
-        if not files:
-            raise NoData("there is no snapshot of this contract yet: run `segue features build` first")
-        table = pq.read_table(files[-1])
-        return self.push(table.append_column("as_of", table.column(definitions.stamp_of(contract.views[0]))), progress)
+    def materialise(self, progress: Progress | None = None, now: int | None = None) -> int:
+        """Puts the newest snapshot online; gives the number of customers taken. Raises NoData without a snapshot.
 
-    def push(self, table: pa.Table, progress: Progress | None = None) -> int:
+        One of a moment yet to come at `now` is none.
+        """
+        contract = self.contract
+        present, future = self._found_snapshots(contract, latest_moment(now))
+        if not present:
+            beside = f" (that of {_moment_of(future[-1])} is yet to come)" if future else ""
+            raise NoData(f"there is no snapshot of this contract yet{beside}: run `segue features build` first")
+        table = pq.read_table(present[-1])
+        stamps = table.column(definitions.stamp_of(contract.views[0]))
+        return self.push(table.append_column("as_of", stamps), progress, now)
+
+    def push(self, table: pa.Table, progress: Progress | None = None, now: int | None = None) -> int:
         """See `FeatureStore.push`."""
         self._checked(table)
+        latest = latest_moment(now)
+        refuse_future(table, latest)
         opened, taken, done = self._at_hand(), 0, 0
         try:
             for batch in newest_of_each(table).to_batches(ROWS_AT_ONCE):
                 rows = batch.to_pylist()
-                taken += max(opened.online.write(view, _rows(view, rows)) for view in opened.views)
+                taken += max(opened.online.write(view, _rows(view, rows), latest) for view in opened.views)
                 done += len(rows)
                 if progress:
                     progress(done, table.num_rows)
@@ -163,6 +195,11 @@ class FeastFeatureStore:
     def _snapshots(self, contract: FeatureContract) -> Path:
         return self._folder / "offline" / contract.fingerprint
 
+    def _found_snapshots(self, contract: FeatureContract, latest: int) -> tuple[list[Path], list[Path]]:
+        """(snapshots up to the moment `latest`, those later), each in order of time."""
+        files = sorted(self._snapshots(contract).glob("*.parquet"))
+        return [f for f in files if int(f.stem) <= latest], [f for f in files if int(f.stem) > latest]
+
     def _checked(self, table: pa.Table) -> FeatureContract:
         missing = {"customer_id", "as_of", *self.contract.names} - set(table.column_names)
         if missing:
@@ -195,7 +232,8 @@ class _Opened:
         if not any(found):
             return None
         values = _numbers([found[place] or _MISSING for place in self.places])
-        return FeatureRow(values, min([_stamp(found[place]) for place in self.stamps]))
+        stamps = [_stamp(found[place]) for place in self.stamps]
+        return FeatureRow(values, min(stamps), max(stamps))
 
 
 def open_feature_store(settings: Settings, *, new: bool = False) -> FeastFeatureStore:
@@ -234,6 +272,10 @@ def _config(folder: Path, project: str, online: Mapping[str, Any]) -> dict[str, 
         "offline_store": {"type": "duckdb"},
         "entity_key_serialization_version": 3,
     }
+
+
+def _moment_of(snapshot: Path) -> str:
+    return format_time(int(snapshot.stem))
 
 
 def _rows(view: FeatureView, rows: list[dict[str, Any]]) -> list[Row]:

@@ -89,7 +89,7 @@ class Worker:
 
         Everybody's are refreshed once a day: a quiet customer's values change too, as days go by.
         """
-        last = refreshed_at(self._ledger)
+        last = refreshed_at(self._ledger, now)
         if last is not None and now - last > self._settings.refresh_hours * HOUR:
             return refresh_features(self._settings, self._ledger.url, now).customers
         before = online_positions(self._ledger)

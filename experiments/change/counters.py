@@ -7,6 +7,7 @@ of `features.contract`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -14,7 +15,7 @@ from functools import lru_cache
 from experiments.change.history import Contact, History
 from features.clock import DAY
 from features.facts import ACCEPTED, REJECTED
-from features.names import distinct_names
+from features.names import fitted, joined
 
 SINCE_LAST = "days_since_last_contact"
 #: What a fact of a kind counts for: names of features, `{}` the channel or group, with their windows in days.
@@ -33,9 +34,9 @@ def moved(features: Mapping[str, float | None], history: History, now: int) -> M
     changes: Counter[str] = Counter()
     for contact in history.contacts:
         if not contact.as_recorded:
-            changes.update(_counted(contact, now))
+            changes.update(_counted(contact, now, features))
     for contact in history.undone.values():
-        changes.subtract(_counted(contact, now))
+        changes.subtract(_counted(contact, now, features))
     values = dict(features)
     for name, change in changes.items():
         before = values.get(name)
@@ -47,19 +48,27 @@ def moved(features: Mapping[str, float | None], history: History, now: int) -> M
     return values
 
 
-def _counted(contact: Contact, now: int) -> Iterator[str]:
+def _counted(contact: Contact, now: int, features: Mapping[str, float | None]) -> Iterator[str]:
     """The names of the features in whose windows a contact and its answers lie, once for each time they count."""
     slot = contact.slot
     for kind, at in _facts(contact, now):
         for name, days in _COUNTS[kind]:
             if 0 < now - at <= days * DAY:
-                yield from _names(name, slot.arm.channel, slot.action_group)
+                for called, once_called in _names(name, slot.arm.channel, slot.action_group):
+                    yield called if called in features else once_called
 
 
 @lru_cache(1_024)
-def _names(name: str, channel: str, group: str) -> tuple[str, ...]:
-    """Each once: where channel and group have one name, the feature of that name is the channel's."""
-    return tuple(dict.fromkeys(distinct_names([name.format(value)])[0] for value in (channel, group)))
+def _names(name: str, channel: str, group: str) -> tuple[tuple[str, str], ...]:
+    """Each once, with what earlier versions called it: where channel and group have one name, the feature of that name
+    is the channel's."""
+    kind, _, window = name.partition("_{}_")
+    if not window:
+        return ((name, name),)
+    return tuple(
+        (fitted(f"{joined(kind, value)}_{window}"), re.sub(r"[^a-z0-9_]", "_", name.format(value).lower())[:100])
+        for value in dict.fromkeys((channel, group))
+    )
 
 
 def _facts(contact: Contact, now: int) -> Iterator[tuple[str, int]]:

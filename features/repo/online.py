@@ -1,8 +1,9 @@
 """The two online stores of Feast, read and written below its `FeatureStore`: one key, every view, no round trip wasted.
 
-Both give the same: `read` the values of one customer, `write` rows none of which replaces a newer one. Values come
-serialised, one for each field of `fields_of` in that order, None for one that is not there. A row's moment is the field
-`stamp_of(view)`, in whole microseconds; Feast's own timestamp is rounded to seconds by SQLite.
+Both give the same: `read` the values of one customer, `write` rows none of which replaces a newer one, unless that is
+of the future. Values come serialised, one for each field of `fields_of` in that order, None for one that is not there.
+A row's moment is the field `stamp_of(view)`, in whole microseconds; Feast's own timestamp is rounded to seconds by
+SQLite.
 """
 
 from __future__ import annotations
@@ -107,8 +108,11 @@ class SqliteOnline:
             if place is not None:  # a field there is no more
                 found[place] = value
 
-    def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
-        """Writes the rows that are not older than what is there, in one transaction; gives their number."""
+    def write(self, view: FeatureView, rows: Sequence[Row], latest: int) -> int:
+        """Writes the rows that are not older than what is there, in one transaction; gives their number.
+
+        What is there and of a moment after `latest` is replaced.
+        """
         store = self._store()
         connection = store._get_conn(self._config)
         try:
@@ -119,7 +123,7 @@ class SqliteOnline:
             # The lock is taken before the look at what is there; Feast's own write then commits.
             connection.execute("BEGIN IMMEDIATE")
             newest = self._newest(connection, view, rows)
-            fresh = [row for row in rows if row.stamp >= newest.get(row.customer_id, row.stamp)]
+            fresh = [row for row in rows if _replaces(row, newest.get(row.customer_id, row.stamp), latest)]
             data = [(entity_key(row.customer_id), row.values, row.moment, None) for row in fresh]
             store.online_write_batch(self._config, view, data, None)
         finally:
@@ -184,8 +188,11 @@ class RedisOnline:
         wanted = [(key, self._hashed) for key in self._keys(self._writing, customer_ids)]
         return [list(values) for values in self._writer._read_hash_fields(self._writing, wanted)]
 
-    def write(self, view: FeatureView, rows: Sequence[Row]) -> int:
-        """Writes the rows that are not older than what is there, alone among writers; gives their number."""
+    def write(self, view: FeatureView, rows: Sequence[Row], latest: int) -> int:
+        """Writes the rows that are not older than what is there, alone among writers; gives their number.
+
+        What is there and of a moment after `latest` is replaced.
+        """
         stamp = self._hash(f"{view.name}:{stamp_of(view.name)}")
         with self._alone():
             keys = self._keys(self._writing, [row.customer_id for row in rows])
@@ -195,7 +202,7 @@ class RedisOnline:
             fresh = [
                 row
                 for row, value in zip(rows, found, strict=True)
-                if not value or row.stamp >= Value.FromString(value).int64_val
+                if not value or _replaces(row, Value.FromString(value).int64_val, latest)
             ]
             data = [(entity_key(row.customer_id), row.values, row.moment, None) for row in fresh]
             self._writer.online_write_batch(self._writing, view, data, None)
@@ -215,6 +222,11 @@ class RedisOnline:
 
     def _keys(self, config: RepoConfig, customer_ids: Sequence[str]) -> list[bytes]:
         return self._reader._generate_redis_keys_for_entities(config, [entity_key(c) for c in customer_ids])
+
+
+def _replaces(row: Row, there: int, latest: int) -> bool:
+    """Whether a row takes the place of one of the moment `there`."""
+    return row.stamp >= there or there > latest
 
 
 def _wait(connection: sqlite3.Connection, seconds: float) -> None:
