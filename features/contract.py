@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from features.attributes import AttributeValues, attribute_columns, quoted
 from features.catalogue import Catalogue
@@ -116,6 +117,12 @@ class FeatureContract:
 
 
 NO_FEATURES = FeatureContract(())
+
+
+def read_contract(folder: Path) -> FeatureContract | None:
+    """The contract that was applied last in a feature folder, None before the first."""
+    file = folder / "contract.json"
+    return FeatureContract.from_json(file.read_text()) if file.exists() else None
 
 
 def build_contract(

@@ -10,7 +10,7 @@ from features.aggregates import History, open_history
 from features.attributes import odd_values
 from features.catalogue import load_catalogue
 from features.clock import CLOCK_SKEW, format_time
-from features.contract import PROFILE, FeatureContract, build_contract
+from features.contract import PROFILE, FeatureContract, build_contract, read_contract
 from features.errors import InvalidInput, NoData
 from features.ledger import Ledger, open_ledger
 from features.online import FeatureStore
@@ -152,8 +152,7 @@ def push_customers(
     Customers the ledger does not know are left out. A contract applied since `store` was opened is the one used.
     Raises StoreUnavailable, and NoData when no contract was applied.
     """
-    applied = settings.feature_folder / "contract.json"
-    if applied.exists() and FeatureContract.from_json(applied.read_text()) != store.contract:
+    if read_contract(settings.feature_folder) not in (None, store.contract):
         store = open_feature_store(settings)
     with open_history(ledger_url, customer_ids) as history:
         return store.push(history.latest(store.contract, now), now=now)

@@ -23,7 +23,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
 from features.clock import format_time, to_datetime
-from features.contract import NO_FEATURES, FeatureContract
+from features.contract import NO_FEATURES, FeatureContract, read_contract
 from features.errors import InvalidInput, NoData, StoreUnavailable
 from features.online import (
     FeatureRow,
@@ -57,9 +57,9 @@ class FeastFeatureStore:
         self._folder, self._yaml = folder, json.dumps(writing, indent=1)  # JSON is YAML
         self._reading, self._writing = (RepoConfig(**config, repo_path=folder) for config in (reading, writing))
         self._opened: _Opened | None = None
-        file = folder / "contract.json"
-        if file.exists():
-            self._opened = self._open(FeatureContract.from_json(file.read_text()))
+        applied = read_contract(folder)
+        if applied is not None:
+            self._opened = self._open(applied)
 
     @property
     def contract(self) -> FeatureContract:
@@ -69,10 +69,9 @@ class FeastFeatureStore:
     def change(self, change: Callable[[FeatureContract], FeatureContract]) -> bool:
         """Applies what `change` makes of the contract in force, alone among those who change it; see `apply`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = self._folder / "contract.json"
         with (self._folder / "contract.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            return self.apply(change(FeatureContract.from_json(file.read_text()) if file.exists() else NO_FEATURES))
+            return self.apply(change(read_contract(self._folder) or NO_FEATURES))
 
     def apply(self, contract: FeatureContract) -> bool:
         """Makes this the contract of the store; gives whether that changed anything."""

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from features.cli import Home
-from features.errors import InvalidInput, NoData, SegueError
-from serving import batch_cli, replay_cli, suppression_cli
+from features.errors import InvalidInput, NoData
+from serving import batch_cli, feature_changes, replay_cli, suppression_cli
 from serving.ramp import command as ramp_command
 
 
@@ -22,6 +22,7 @@ def commands(app: typer.Typer) -> None:
     app.command()(replay_cli.replay)
     app.command()(suppression_cli.suppress)
     ramp_command.commands(app)
+    feature_changes.commands(app)
     catalogue = typer.Typer(help="The catalogue of actions, channels and contact rules.", no_args_is_help=True)
 
     @catalogue.callback()
@@ -198,14 +199,23 @@ def explain(
         tell(record, Console(), everything=everything, came_of=stored.items)
 
 
-def check(home: Home = None) -> None:
+def check(
+    home: Home = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Rules mean what their features mean now, where that has changed.")
+    ] = False,
+) -> None:
     """Name every fault of the catalogue with file, line and key. Exit status 1 where there is one; notes are none."""
+    from contextlib import closing
+
     from features import clock
     from features.catalogue import notes, read_catalogue
+    from features.contract import read_contract
+    from features.ledger import open_ledger
     from features.settings import load_settings
+    from serving.binding import binding_faults, unbind
     from serving.expressions import compile_catalogue
     from serving.whereabouts import warnings_of
-    from serving.wiring import features_opener
 
     settings = load_settings(home)
     if not settings.catalogue_folder.is_dir():
@@ -213,12 +223,16 @@ def check(home: Home = None) -> None:
     if not any(settings.catalogue_folder.glob("*.toml")):
         raise NoData(f"there is no TOML file in {settings.catalogue_folder}")
     catalogue, faults = read_catalogue(settings.catalogue_folder)
-    try:
-        store = features_opener(settings)()
-    except SegueError:
-        store = None
-    names = None if store is None else store.contract.names
-    found = sorted([*faults, *compile_catalogue(catalogue, names)[1]], key=lambda f: (f.file, f.line))
+    contract = read_contract(settings.feature_folder)
+    names = None if contract is None else contract.names
+    compiled, wrong = compile_catalogue(catalogue, names)
+    changed = []
+    if contract is not None:  # or nothing can have meant anything else
+        with closing(open_ledger(settings.ledger)) as ledger:
+            if accept:
+                unbind(ledger, compiled.customer_names)
+            changed = binding_faults(ledger, compiled, contract)
+    found = sorted([*faults, *wrong, *changed], key=lambda f: (f.file, f.line))
     for one in found:
         typer.echo(str(one), err=True)
     if found:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.catalogue import Catalogue, load_catalogue, parse_catalogue, read_sources
+from features.contract import read_contract
 from features.errors import CatalogueError, NoData, NotFound
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.expressions import compile_catalogue
 from serving.refresh import DECIDING
-from training.bundle import bundle_ids, load_bundle, publish_champion
+from training.binding import load_fitting_bundle
+from training.bundle import bundle_ids, publish_champion
 from training.explorer import make_explorer, named_explorer
 from training.pointer import Pointer, read_pointer
 from training.report import Tracker
@@ -67,14 +69,15 @@ def challenger(
         if not known:
             raise NoData("there is no bundle to promote; `segue train` makes one")
         bundle = known[-1] if (policy is None and catalogue is None) or now.bundle is None else now.bundle
-    chosen = load_bundle(settings.bundle_folder / Path(bundle).name)
+    chosen = load_fitting_bundle(settings, Path(bundle).name)
     rule = now.policy if policy is None else named_explorer(policy).name
     if catalogue is None:
         return Contender(chosen.bundle_id, rule, kept(ledger, settings.catalogue_folder).version)
     if not catalogue.is_dir():
         raise NotFound(f"{catalogue}: no folder of TOML files", field="catalogue")
     found = kept(ledger, catalogue)
-    faults = compile_catalogue(found, chosen.contract.names)[1]
+    applied = read_contract(settings.feature_folder) or chosen.contract
+    faults = compile_catalogue(found, applied.names)[1]
     if faults:
         raise CatalogueError("; ".join(str(fault) for fault in faults))
     return Contender(chosen.bundle_id, rule, found.version)
@@ -122,7 +125,7 @@ def _decides(settings: Settings, ledger: Ledger, pointer: Pointer, tracker: Trac
     Who crashes in between and asks again gets there; the files of the catalogue are the last step but one.
     """
     folder = settings.bundle_folder
-    load_bundle(folder / pointer.bundle_id)
+    load_fitting_bundle(settings, pointer.bundle_id)
     gave_way, files = None, None
     if pointer.catalogue is not None and pointer.catalogue != (now := kept(ledger, settings.catalogue_folder).version):
         gave_way, files = now, ledger.catalogue_files(pointer.catalogue)

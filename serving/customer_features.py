@@ -32,9 +32,11 @@ def features_of(
 def usable_features(
     row: FeatureRow | None, names: Sequence[str], now: int, max_age_days: float
 ) -> tuple[Mapping[str, float | None], str | None]:
-    """(features by name, what is wrong with them). Values too old to trust count as unknown."""
+    """(features by name, what is wrong with them). Values too old to trust, or of a moment to come, are unknown."""
     if row is None:
         return {}, "features_missing"
+    if row.is_of_the_future(now):
+        return {}, "features_from_the_future"
     if now - row.as_of > max_age_days * DAY:
         return {}, "features_too_old"
     return dict(zip(names, row.values, strict=True)), None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import cel
@@ -69,10 +70,24 @@ def compile_expression(source: str, customer_names: Collection[str] | None) -> E
     for name in names:
         root, key = name.split(".", 1)
         if root == "customer" and customer_names is not None and key not in customer_names:
-            raise ValueError(f"no feature {key!r}; `segue features apply` lists them")
+            nearest = near_names(key, customer_names)
+            meant = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+            raise ValueError(f"no feature {key!r}; {meant}`segue features list` names all")
         if root == "score" and key not in SCORES:
             raise ValueError(f"no score {key!r}; one of {', '.join(SCORES)}")
     return Expression(source, names, program)
+
+
+def near_names(wanted: str, names: Collection[str]) -> list[str]:
+    """At most three names that may have been meant: those written alike, then those that speak of the same.
+
+    >>> near_names("tier", ["events_7d", "attribute_tier_is_gold"])
+    ['attribute_tier_is_gold']
+    """
+    alike = get_close_matches(wanted, sorted(names), n=3, cutoff=0.75)
+    words = set(wanted.lower().split("_")) - {""}
+    same = sorted((n for n in names if words <= set(n.split("_"))), key=lambda name: (len(name), name))
+    return list(dict.fromkeys([*alike, *same]))[:3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from features import clock
-from features.catalogue import EMPTY_CATALOGUE, Catalogue, parse_catalogue, read_sources
+from features.catalogue import EMPTY_CATALOGUE, Catalogue, Fault, parse_catalogue, read_sources
 from features.clock import HOUR
+from features.contract import FeatureContract
 from features.errors import CatalogueError, LedgerUnavailable, SegueError
 from features.ledger import Ledger
 from features.online import FeatureStore
 from features.settings import Settings
+from serving.binding import bind, binding_faults
 from serving.breaker import GuardedStore
-from serving.expressions import compile_catalogue
+from serving.expressions import CompiledCatalogue, compile_catalogue
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.ramp.live import LiveRamp, LoadedChallenger, load_challenger, ramp_stamp
 from serving.shadow import Shadow
 from serving.strategy import EMPTY_STRATEGY, Strategy
 from serving.whereabouts import NOWHERE, Whereabouts, warnings
+from training.binding import require_fitting
 from training.bundle import Bundle, load_bundle
 from training.explorer import make_explorer, named_explorer
 from training.learner import latest_snapshot
@@ -105,7 +108,8 @@ class Live:
         try:
             load()
         except (SegueError, OSError) as error:
-            log.error("%s not taken in, the last good one stays: %s", name, error)
+            stays = "the last good one stays" if self._has(name) else "there is none that may decide instead"
+            log.error("%s not taken in, %s: %s", name, stays, error)
             self.stale.add(name)
             return name == "catalogue" and self._take_kept()
         except Exception:
@@ -114,10 +118,19 @@ class Live:
         self.stale.discard(name)
         return True
 
+    def _has(self, name: str) -> bool:
+        have = {"bundle": self._bundle is not None, "catalogue": bool(self._compiled.catalogue.actions)}
+        return have.get(name, True)
+
     def _load_features(self) -> None:
         store = self._open_features()
         self.features = None if store is None else GuardedStore(store, self._settings.deadline_seconds / 2)
-        self._seen.pop("catalogue", None)  # its expressions name features: check them against the new ones
+        for reader in ("bundle", "catalogue", "ramp"):  # they name features: check them against the new ones
+            self._seen.pop(reader, None)
+
+    @property
+    def _contract(self) -> FeatureContract | None:
+        return None if self.features is None else self.features.contract
 
     def _load_whereabouts(self) -> None:
         """Once an hour, and with every catalogue: it takes 0.1 s for a million customers."""
@@ -129,7 +142,11 @@ class Live:
 
     def _load_bundle(self) -> None:
         folder, pointer = self._settings.bundle_folder, read_pointer(self._settings.bundle_folder)
+        if self._contract is not None and self._bundle is not None and self._bundle.contract.changed_in(self._contract):
+            self._bundle = None  # what its models were trained on is there no more
         bundle = None if pointer is None else load_bundle(folder / pointer.bundle_id)
+        if bundle is not None:
+            require_fitting(bundle, self._contract)
         # A strategy that was promoted with a policy of its own decides by that.
         own = pointer is not None and pointer.policy
         self._explorer = named_explorer(own) if own else make_explorer(self._settings)
@@ -144,8 +161,7 @@ class Live:
         if not sources:
             raise CatalogueError(f"there is no TOML file in {self._settings.catalogue_folder}")
         catalogue = parse_catalogue(sources)
-        names = None if self.features is None else self.features.contract.names
-        compiled, faults = compile_catalogue(catalogue, names)
+        compiled, faults = self._compile(catalogue)
         if faults:
             # Never half of it: a dropped condition would open an action to everybody.
             raise CatalogueError("; ".join(str(fault) for fault in faults))
@@ -153,15 +169,25 @@ class Live:
         if not self._looking:
             self._ledger.keep_catalogue(catalogue.version, {name: text.decode() for name, text in sources.items()})
             self._ledger.put_note(DECIDING, catalogue.version)
+            bind(self._ledger, compiled, self._contract)
         self._compiled = compiled
+
+    def _compile(self, catalogue: Catalogue) -> tuple[CompiledCatalogue, list[Fault]]:
+        """The catalogue and its faults. One whose rules are bound to other meanings decides nothing any more, though it
+        was good."""
+        names = None if self._contract is None else self._contract.names
+        compiled, faults = compile_catalogue(catalogue, names)
+        changed = binding_faults(self._ledger, compiled, self._contract)
+        if changed and binding_faults(self._ledger, self._compiled, self._contract):
+            self._compiled = EMPTY_STRATEGY.compiled
+        return compiled, [*faults, *changed]
 
     def _take_kept(self) -> bool:
         """At a start with a broken catalogue: the one that decided last, out of the ledger; whether there was one."""
         if self._compiled.catalogue.actions:
             return False
         kept = kept_catalogue(self._ledger)
-        names = None if self.features is None else self.features.contract.names
-        compiled, faults = compile_catalogue(kept, names)
+        compiled, faults = self._compile(kept)
         if not kept.actions or faults:
             log.error("there is no good catalogue yet: nothing is offered")
             return False

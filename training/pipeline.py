@@ -11,7 +11,7 @@ import pyarrow as pa
 from features.aggregates import History, open_history
 from features.catalogue import Catalogue, load_catalogue
 from features.clock import DAY
-from features.contract import FeatureContract, build_contract
+from features.contract import FeatureContract, build_contract, read_contract
 from features.encode import Encoder
 from features.errors import NoData
 from features.ledger import existing_ledger
@@ -55,9 +55,12 @@ def train(
     progress("reading the history", 0.0)
     catalogue = load_catalogue(settings.catalogue_folder)
     with _open(settings) as history:
-        source = make_source(history, catalogue, applied_contract(settings), now)
+        source = make_source(history, catalogue, read_contract(settings.feature_folder), now)
         horizon = choose_horizon(settings.horizon_days, source.span)
-        tried = try_all(source, horizon, settings.seed, progress, standing(settings.bundle_folder))
+        held = standing(settings.bundle_folder)
+        if held is not None and held.contract.changed_in(source.contract):
+            held = None  # its models know other features by these names
+        tried = try_all(source, horizon, settings.seed, progress, held)
     report = TrainingReport(tried.reports, horizon / DAY, now, commit_of(Path(__file__).parent))
     progress("writing the bundle", 0.75)
     made_of = (source.contract, source.encoder, tried.covariates, tried.start, tried.reference)
@@ -71,12 +74,6 @@ def train(
     return report
 
 
-def applied_contract(settings: Settings) -> FeatureContract | None:
-    """The contract the feature store serves, None before `segue features apply`."""
-    file = settings.feature_folder / "contract.json"
-    return FeatureContract.from_json(file.read_text()) if file.exists() else None
-
-
 def make_source(history: History, catalogue: Catalogue, contract: FeatureContract | None, now: int) -> Source:
     """The history up to `now` with its features and encoder; without a contract, the one the data would give.
 
@@ -84,10 +81,20 @@ def make_source(history: History, catalogue: Catalogue, contract: FeatureContrac
     """
     span = history_span(history, now)
     if span is None:
-        raise NoData("the ledger is empty: `segue import` fills it with a history to learn from")
+        raise NoData(_nothing_happened(len(history.customers())))
     # A model may only lean on what the store serves, so a contract that was applied comes first.
     contract = contract or build_contract(catalogue, history.attributes())
     return Source(history, span, contract, Encoder.from_catalogue(contract, catalogue), catalogue)
+
+
+def _nothing_happened(customers: int) -> str:
+    if not customers:
+        return "the ledger is empty: `segue import` fills it with a history to learn from"
+    known = f"there is {customers} customer" if customers == 1 else f"there are {customers:,} customers"
+    return (
+        f"{known}, but nothing that happened: no event and no decision. `segue import` with a mapping that has "
+        "[[event]] or [[decision]] brings a history to learn from"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.catalogue import Catalogue, load_catalogue
+from features.contract import read_contract
 from features.errors import CatalogueError, NotFound
 from features.settings import Settings
 from serving.contact_policy import contact_plan
@@ -38,10 +39,11 @@ def read_alternative(settings: Settings, folder: Path, bundle: str | None = None
 
 
 def _feature_names(settings: Settings, bundle: str | None) -> tuple[str, ...] | None:
-    """None where there is no bundle to know them from: then every name is allowed."""
-    pointer = read_pointer(settings.bundle_folder)
+    """Those applied, and those of the bundle; None where there are neither: then every name is allowed."""
+    pointer, applied = read_pointer(settings.bundle_folder), read_contract(settings.feature_folder)
     chosen = bundle or (pointer and pointer.bundle_id)
-    return load_bundle(settings.bundle_folder / Path(chosen).name).contract.names if chosen else None
+    own = load_bundle(settings.bundle_folder / Path(chosen).name).contract.names if chosen else ()
+    return tuple(dict.fromkeys((*(applied.names if applied else ()), *own))) or None
 
 
 class Alternative:

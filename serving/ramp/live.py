@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from features.catalogue import parse_catalogue
+from features.contract import read_contract
 from features.errors import NotFound
 from features.ledger import Ledger
 from features.settings import Settings
 from serving.assignment import Layer
+from serving.binding import binding_faults
 from serving.expressions import CompiledCatalogue, compile_catalogue
 from serving.ramp.state import CHALLENGER, RAMP, read_ramp
 from serving.strategy import Strategy
 from training.bandit import PolicySnapshot
-from training.bundle import Bundle, load_bundle
+from training.binding import load_fitting_bundle
+from training.bundle import Bundle
 from training.explorer import Explorer, make_explorer, named_explorer
 from training.pointer import read_pointer
 
@@ -53,9 +56,11 @@ def load_challenger(settings: Settings, ledger: Ledger) -> LoadedChallenger | No
     files = None if pointer.catalogue is None else ledger.catalogue_files(pointer.catalogue)
     if files is None:
         raise NotFound(f"catalogue {pointer.catalogue} of the challenger was not kept")
-    bundle = load_bundle(settings.bundle_folder / pointer.bundle_id)
+    bundle = load_fitting_bundle(settings, pointer.bundle_id)
     catalogue = parse_catalogue({name: text.encode() for name, text in files.items()})
-    compiled, faults = compile_catalogue(catalogue, bundle.contract.names)
+    applied = read_contract(settings.feature_folder) or bundle.contract
+    compiled, faults = compile_catalogue(catalogue, applied.names)
+    faults += binding_faults(ledger, compiled, applied)
     if faults:
         raise NotFound("the challenger's catalogue: " + "; ".join(str(fault) for fault in faults))
     explorer = make_explorer(settings) if pointer.policy is None else named_explorer(pointer.policy)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.clock import CLOCK_SKEW, DAY
 from features.contract import Feature, FeatureContract
 from features.errors import InvalidInput, NoData, StoreUnavailable
 from features.settings import Settings
@@ -102,6 +103,27 @@ def test_a_table_may_hold_one_customer_twice_and_the_newest_row_counts(store: Fe
     assert store.read("d") is not None
 
 
+NOW = 1_700_000_000_000_000
+AHEAD = NOW + 30 * 365 * DAY
+
+
+def test_a_row_of_the_future_is_refused(store: FeatureStore) -> None:
+    with pytest.raises(InvalidInput, match="of the future"):
+        store.push(rows(AHEAD, {"c": (1.0,) * 4}), now=NOW)
+    assert store.read("c") is None
+    assert store.push(rows(NOW + CLOCK_SKEW, {"c": (1.0,) * 4}), now=NOW) == 1
+
+
+def test_a_row_that_a_wrong_clock_left_is_replaced_by_the_present(store: FeatureStore) -> None:
+    store.push(rows(AHEAD, {"c": (9.0,) * 4, "d": (9.0,) * 4}), now=AHEAD)
+    found = store.read("c")
+    assert found is not None
+    assert found.is_of_the_future(NOW)
+    assert store.push(rows(NOW, {"c": (1.0,) * 4}), now=NOW) == 1
+    assert store.read("c") == FeatureRow((1.0,) * 4, NOW)
+    assert store.push(rows(NOW - 1, {"c": (2.0,) * 4}), now=NOW) == 0
+
+
 def test_progress_ends_at_the_whole(store: FeatureStore) -> None:
     told: list[tuple[int, int]] = []
     store.push(rows(1, {f"c{n}": (1.0,) * 4 for n in range(1_100)}), lambda done, total: told.append((done, total)))
@@ -185,6 +207,56 @@ def test_the_newest_snapshot_is_materialised_and_does_not_undo_a_push(tmp_path: 
     assert store.materialise() == 1
     assert store.read("a") == FeatureRow((3.0,) * 4, 30)
     assert store.read("b") == FeatureRow((2.0, None, 2.0, 2.0), 20)
+
+
+def test_one_view_of_the_future_makes_a_row_one(tmp_path: Path) -> None:
+    store = feast_store(tmp_path)
+    store.push(rows(AHEAD, {"c": (9.0,) * 4}), now=AHEAD)
+    store.apply(FeatureContract((*CONTRACT.features, Feature("d1", "d", "1", "new"))))
+    found = store.read("c")
+    assert found is not None
+    assert found.as_of == 0
+    assert found.is_of_the_future(NOW)
+
+
+def test_a_snapshot_of_the_future_is_refused_and_one_that_is_there_is_neither_put_online_nor_kept(
+    tmp_path: Path,
+) -> None:
+    store = feast_store(tmp_path)
+    with pytest.raises(InvalidInput, match="of the future"):
+        store.write_offline(rows(AHEAD, {"c": (9.0,) * 4}), NOW)
+    wrong = store.write_offline(rows(AHEAD, {"c": (9.0,) * 4}), AHEAD)
+    with pytest.raises(NoData, match=r"2053.*is yet to come.*segue features build"):
+        store.materialise(now=NOW)
+    store.materialise(now=AHEAD)
+    store.write_offline(rows(NOW, {"c": (1.0,) * 4}), NOW)
+    assert not wrong.exists()
+    assert store.materialise(now=NOW) == 1
+    assert store.read("c") == FeatureRow((1.0,) * 4, NOW)
+
+
+def test_a_change_starts_from_the_contract_in_force_whoever_applied_it(tmp_path: Path) -> None:
+    first, second = feast_store(tmp_path), open_feature_store(Settings(home=tmp_path))
+    for store, name in ((first, "d1"), (second, "e1")):
+        new = Feature(name, "d", "1", name)
+        assert store.change(lambda before, new=new: FeatureContract((*before.features, new)))
+    assert second.contract.names == (*CONTRACT.names, "d1", "e1")
+    assert not first.change(lambda before: before)
+    assert first.contract == second.contract
+
+
+def test_feast_takes_names_that_are_spelled(tmp_path: Path) -> None:
+    spelled = FeatureContract((Feature("attribute__cap_tier__is__y_end", "a", "1", "tier"), *CONTRACT.features))
+    store = feast_store(tmp_path)
+    store.apply(spelled)
+    store.write_offline(rows(10 * DAY, {"c": (5.0,) * 5}, spelled))
+    store.materialise()
+    feast = store.feast()
+    service = feast.get_feature_service("decision")
+    assert feast.get_online_features(service, [{"customer_id": "c"}]).to_dict()[spelled.names[0]] == [5.0]
+    asked = pa.table({"customer_id": ["c"], "event_timestamp": pa.array([15 * DAY], pa.timestamp("us", "UTC"))})
+    found: Any = feast.get_historical_features(asked.to_pandas(), service).to_arrow()
+    assert found.column(spelled.names[0]).to_pylist() == [5.0]
 
 
 def test_old_snapshots_are_removed(tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from features import facts
 from features.aggregates import History, open_history
+from features.attributes import AttributeValues
 from features.catalogue import load_catalogue
 from features.clock import DAY, HOUR
-from features.contract import AttributeValues, build_contract
+from features.contract import build_contract
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
 from features.ledger import Ledger
 
 CATALOGUE = load_catalogue(Path(__file__).resolve().parents[3] / "data" / "catalogue")
-CONTRACT = build_contract(CATALOGUE, {"age": AttributeValues(1), "plan": AttributeValues(1, ("gold", "o'k"))})
+CONTRACT = build_contract(
+    CATALOGUE, {"age": AttributeValues.of(1), "plan": AttributeValues.of(0, {"gold": 1, "o'k": 1})}
+)
 NOW = 20_000 * DAY
 Rows = Sequence[Mapping[str, Any]]
 
@@ -193,8 +196,22 @@ def test_the_profile_tells_unknown_from_no() -> None:
     consents = '{"email": "granted", "sms": "denied", "push": "whatever"}'
     found = features(history([customer(consents=consents, attributes='{"age": 41, "plan": "o\'k", "x": null}')]))
     check(found, consent_email=1.0, consent_sms=0.0, consent_push=None, consent_web=None)
-    check(found, attribute_age=41.0, attribute_plan_is_gold=0.0, attribute_plan_is_o_k=1.0)
-    check(features(history([customer()])), attribute_plan_is_gold=None, attribute_plan_is_o_k=None, attribute_age=None)
+    check(found, attribute_age=41.0, attribute_plan_is_gold=0.0, attribute_plan_is__o_quote_k=1.0)
+    check(
+        features(history([customer()])),
+        attribute_plan_is_gold=None,
+        attribute_plan_is__o_quote_k=None,
+        attribute_age=None,
+    )
+
+
+def test_a_number_that_no_column_can_hold_is_missing_for_that_customer_alone() -> None:
+    rows = [
+        customer("a", attributes='{"age": 1' + "0" * 400 + ', "a\\u0000b": 1}'),
+        customer("b", attributes='{"age": 7}'),
+    ]
+    with history(rows) as known:
+        assert known.attributes() == {"age": AttributeValues.of(1)}
 
 
 def test_attributes_are_found_with_their_kind_and_coverage() -> None:
@@ -204,10 +221,10 @@ def test_attributes_are_found_with_their_kind_and_coverage() -> None:
     ]
     with history(rows) as known:
         assert known.attributes() == {
-            "age": AttributeValues(2),
-            "mixed": AttributeValues(2, ("one",)),
-            "plan": AttributeValues(2, ("free", "gold")),
-            "vip": AttributeValues(1),
+            "age": AttributeValues.of(2),
+            "mixed": AttributeValues.of(1, {"one": 1}),
+            "plan": AttributeValues.of(0, {"free": 1, "gold": 1}),
+            "vip": AttributeValues.of(1),
         }
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from features.attributes import AttributeValues
 from features.catalogue import Action, Catalogue, Channel, Treatment, load_catalogue
-from features.contract import AttributeValues, build_contract
+from features.contract import build_contract
 from features.domain import DO_NOTHING, Arm
 from features.encode import Encoder
 from features.errors import InvalidInput
@@ -31,7 +32,7 @@ CATALOGUE = Catalogue(
     },
     (),
 )
-CONTRACT = build_contract(CATALOGUE, {"age": AttributeValues(2)})
+CONTRACT = build_contract(CATALOGUE, {"age": AttributeValues.of(2)})
 ENCODER = Encoder.from_catalogue(CONTRACT, CATALOGUE)
 
 
