@@ -7,6 +7,7 @@ attribute has a column for each of its commonest texts; one more text takes no c
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +20,8 @@ MAX_TEXT_VALUES = 20
 COMMON_SHARE = 0.9
 #: At most this many attributes become features, those known of most customers first.
 MAX_ATTRIBUTES = 100
+#: Of more texts than this the rest are counted together.
+_TOLD_APART = 1_000
 #: So much of a text is shown to people.
 _SHOWN = 60
 
@@ -37,14 +40,45 @@ class AttributeValues:
     texts: tuple[tuple[str, int], ...] = ()
 
     @staticmethod
-    def of(numbers: int = 0, texts: Mapping[str, int] | None = None) -> AttributeValues:
-        """From all the texts, each with the number of its customers."""
+    def of(numbers: int = 0, texts: Mapping[str, int] | None = None, others: int = 0) -> AttributeValues:
+        """From the texts, each with the number of its customers, and `others` whose text is none of these."""
         found = sorted((texts or {}).items(), key=lambda one: (-one[1], one[0]))
-        return AttributeValues(numbers, sum(n for _, n in found), len(found), tuple(found[: 2 * MAX_TEXT_VALUES]))
+        count, distinct = sum(n for _, n in found) + others, len(found) + bool(others)
+        return AttributeValues(numbers, count, distinct, tuple(found[: 2 * MAX_TEXT_VALUES]))
 
     @property
     def customers(self) -> int:
         return self.with_number + self.with_text
+
+
+class AttributeTally:
+    """Counts the attributes of customers as they go by. Of one with very many texts only the first are told apart."""
+
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()
+        self._texts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._others: Counter[str] = Counter()
+
+    def see(self, attributes: Mapping[str, object]) -> None:
+        """Counts those of one customer."""
+        for name, value in attributes.items():
+            if isinstance(value, bool | int | float):
+                self._numbers[name] += 1
+            elif isinstance(value, str) and (value in (texts := self._texts[name]) or len(texts) < _TOLD_APART):
+                texts[value] += 1
+            elif isinstance(value, str):
+                self._others[name] += 1
+
+    def found(self) -> dict[str, AttributeValues]:
+        return {
+            name: AttributeValues.of(self._numbers[name], self._texts.get(name), self._others[name])
+            for name in sorted({*self._numbers, *self._texts})
+        }
+
+    def odd(self, applied: Collection[str] | None) -> tuple[str, ...]:
+        """What does not fit the columns `applied`, by their SQL, or those that these attributes would get themselves."""
+        found = self.found()
+        return tuple(odd_values(found, {c.sql for c in attribute_columns(found, ())} if applied is None else applied))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +120,8 @@ def odd_values(attributes: Mapping[str, AttributeValues], applied: Collection[st
                 yield f"{count}, {values.distinct:,} occur; none for {examples}"
         elif values.with_text > values.with_number and values.distinct > MAX_TEXT_VALUES:
             yield f"{name} is no feature: it has {values.distinct:,} different texts"
-    left = len([n for n in attributes if n not in _chosen(attributes, applied)])
+    chosen = _chosen(attributes, applied)
+    left = len([n for n in attributes if n not in chosen and _is_feature(n, attributes[n], applied)])
     if left:
         yield f"{left} attributes are no features: {MAX_ATTRIBUTES}, those known of most customers, are"
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from features.clock import DAY
+from features.contract import FeatureContract
+from features.domain import Customer
 from features.errors import NoData
 from features.ledger import open_ledger
 from features.settings import Settings
@@ -123,6 +125,30 @@ def test_a_home_without_history_says_what_to_do(tmp_path: Path, now: int, tracke
         train(Settings(home=tmp_path / "nowhere"), now, tracker=tracker)
     with pytest.raises(NoData, match="segue import"):
         train(Settings(home=tmp_path), now, tracker=tracker)
+
+
+def test_customers_to_whom_nothing_happened_are_no_empty_ledger(tmp_path: Path, now: int, tracker: Any) -> None:
+    settings = Settings(home=tmp_path)
+    ledger = open_ledger(settings.ledger)
+    ledger.put_customers([Customer(f"c{n}") for n in range(1_043)])
+    ledger.close()
+    with pytest.raises(
+        NoData, match=r"1,043 customers, but nothing that happened: no event and no decision.*\[\[event\]\]"
+    ):
+        train(settings, now, tracker=tracker)
+
+
+def test_a_champion_that_knew_other_features_by_these_names_is_not_compared(
+    keen_home: Settings, trained: TrainingReport, now: int, tracker: Any, tmp_path: Path
+) -> None:
+    settings = replace(keen_home, home=_copy(keen_home, tmp_path))
+    assert trained.folder is not None
+    contract = load_bundle(trained.folder).contract
+    features = tuple(replace(f, sql="count(*)") if f.name == "sessions_7d" else f for f in contract.features)
+    settings.feature_folder.mkdir()
+    (settings.feature_folder / "contract.json").write_text(FeatureContract(features).to_json())
+    again = train(settings, now, tracker=tracker)
+    assert all(model.against_champion is None for model in again.models)
 
 
 def test_facts_after_now_are_not_learned_from(keen_home: Settings, now: int, tracker: Any, tmp_path: Path) -> None:
