@@ -76,7 +76,7 @@ class AttributeTally:
         }
 
     def odd(self, applied: Collection[str] | None) -> tuple[str, ...]:
-        """What does not fit the columns `applied`, by their SQL, or those that these attributes would get themselves."""
+        """What does not fit the columns `applied`, named by their SQL, or those that these attributes would get."""
         found = self.found()
         return tuple(odd_values(found, {c.sql for c in attribute_columns(found, ())} if applied is None else applied))
 

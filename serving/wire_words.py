@@ -18,6 +18,7 @@ FALLBACK_REASONS = {
     "features_unavailable": "the feature store does not answer, or there is none",
     "features_missing": "this customer has no features yet",
     "features_too_old": "the customer's features are older than feature_max_age_days",
+    "features_from_the_future": "the customer's features are of a moment more than 5 minutes ahead of this clock",
     "no_model": "no bundle was released yet, or one without any model",
     "no_propensity_model": "no model of responses was released: every arm is given the same rate",
     "no_churn_model": "an expression asks for score.churn, and no such model was released: its base rate stands in",

@@ -9,7 +9,7 @@ import pytest
 
 from features.clock import CLOCK_SKEW, DAY
 from features.online import FeatureRow
-from serving.decider import usable_features
+from serving.customer_features import usable_features
 from serving.schema import DecideRequest
 
 NOW = 20_000 * DAY
