@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from features.attributes import AttributeTally
 from features.catalogue import load_catalogue
+from features.contract import PROFILE, read_contract
 from features.domain import Customer, Decision, Event
 from features.home import prepare_home
 from features.importing.catalogue_entries import CatalogueEntries
@@ -87,6 +89,7 @@ class _Run:
         self.tallies: dict[str, Tally] = {rule.target: Tally() for rule in mapping.rules}
         self._told: dict[str, None] = {}
         self._hidden = {ROW, FILE, *(join.name for rule in mapping.rules for join in rule.joins)}
+        self._attributes = AttributeTally()
         self._customers: list[Customer] = []
         self._decisions: list[Decision] = []
         #: Each with the file and row it was read from.
@@ -107,6 +110,7 @@ class _Run:
         example = folder if load_catalogue(folder).version == load_catalogue(SHIPPED / "catalogue").version else None
         specs = {path.name: table.spec for table in self.tables.values() for path in table.paths}
         reasons = self.rejects.reasons
+        applied = read_contract(self.settings.feature_folder)
         return ImportReport(
             mapping=self.mapping.name,
             tallies=tallies,
@@ -123,6 +127,7 @@ class _Run:
                 *without_rows(self.readings, self._told),
                 *never_met(self.ready),
                 *map(str, self.twins.values()),
+                *self._attributes.odd(None if applied is None else {f.sql for f in applied.of_view(PROFILE)}),
             ),
         )
 
@@ -210,6 +215,8 @@ class _Run:
 
     def _flush(self) -> None:
         if self._customers:
+            for customer in self._customers:
+                self._attributes.see(customer.attributes)
             self._count("customer", self.ledger.put_customers(self._customers))
         if self._decisions:
             self._count("decision", self.ledger.import_decisions(self._decisions))

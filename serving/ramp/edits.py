@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from features.contract import read_contract
 from features.errors import CatalogueError
 from features.ledger import Ledger
 from features.settings import Settings
@@ -33,8 +34,10 @@ def noticed(settings: Settings, ledger: Ledger, ramp: Ramp, contender: Contender
         return ramp, contender
     if ramp.follows:
         assert contender.bundle is not None
-        names = load_bundle(settings.bundle_folder / contender.bundle).contract.names
-        if faults := compile_catalogue(catalogue, names)[1]:
+        # Rules read what the home serves, which may have grown since the models were trained.
+        applied = read_contract(settings.feature_folder)
+        applied = applied or load_bundle(settings.bundle_folder / contender.bundle).contract
+        if faults := compile_catalogue(catalogue, applied.names)[1]:
             raise CatalogueError("; ".join(str(fault) for fault in faults))
         contender = replace(contender, catalogue=catalogue.version)
         write_pointer(settings.bundle_folder, pointer_of(settings, contender, catalogue=True), CHALLENGER)

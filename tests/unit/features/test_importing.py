@@ -18,6 +18,7 @@ from features.domain import DO_NOTHING, Arm, Customer
 from features.errors import CatalogueError, MappingError
 from features.importing import ImportReport, Tally, load_mapping, planned_bytes, run_import
 from features.ledger import Ledger, open_ledger, read_arrow
+from features.refresh import refresh_features
 from features.settings import SHIPPED, Settings
 
 NOW = parse_time("2026-03-01T00:00:00Z")
@@ -111,6 +112,16 @@ def test_consents_are_imported_in_every_form_that_decisions_read(shop: Workshop)
         assert customer is not None
         assert customer.consents == {"marketing/email": text}
     assert "'maybe' is no consent: one of granted, unknown, expired, revoked, denied" in shop.rejects()[0]["reason"]
+
+
+def test_an_attribute_that_fits_no_feature_is_counted_and_shown(shop: Workshop) -> None:
+    mapping = '[file.c]\npath = "c.jsonl"\n[[customer]]\nfrom = "c"\ncustomer_id = "id"\nattributes.age = "age"\n'
+    shop.write("c.jsonl", [{"id": f"c{n}", "age": n} for n in range(40)] + [{"id": "odd", "age": "unknown"}])
+    said = "1 of 41 customers' age is not a number and counts as missing: 'unknown'"
+    assert said in shop.run(mapping).notes
+    refresh_features(shop.settings, shop.settings.ledger, NOW)
+    shop.write("c.jsonl", [{"id": "odd", "age": "unknown"}])  # alone in its file, but age was applied as a number
+    assert said.replace("41 customers", "1 customer") in shop.run(mapping).notes
 
 
 def test_rows_become_events(shop: Workshop) -> None:
