@@ -63,10 +63,10 @@ def import_files(
         progress.update(task, description=checked.name, completed=total)
     ledger.close()
     _print(report)
-    too_many = {target: share for target, share in report.lost.items() if share > allow_rejects}
-    for target, share in too_many.items():
+    too_many = {what: share for what, share in report.lost.items() if share > allow_rejects}
+    for what, share in too_many.items():
         typer.echo(
-            f"{_percent(share)} of the rows for {target}s were rejected, more than {_percent(allow_rejects)}:"
+            f"{_percent(share)} of the rows for {what} were rejected, more than {_percent(allow_rejects)}:"
             " mend the file or the mapping and import again, or say --allow-rejects",
             err=True,
         )
@@ -77,14 +77,14 @@ def import_files(
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.4g} %"
 
 
 def _progress() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True))
 
 

@@ -32,7 +32,10 @@ def left_out(rules: Iterable[ReadyRule]) -> dict[str, int]:
 
 
 def lost(rules: Iterable[ReadyRule], tallies: Mapping[str, Tally], readings: Readings) -> dict[str, float]:
-    """For each target the share of its rows that was rejected, as if the unreadable rows were like the others."""
+    """For each target the share of its rows that was rejected, as if the unreadable rows were like the others.
+
+    For a file that is only joined, as `[file.goods]`, the share of its rows that could not be read.
+    """
     files: dict[str, set[str]] = {}
     for rule in rules:
         files.setdefault(rule.target, set()).add(rule.rule.file)
@@ -40,8 +43,9 @@ def lost(rules: Iterable[ReadyRule], tallies: Mapping[str, Tally], readings: Rea
     for target, names in files.items():
         tally, unread = tallies[target], readings.share_unreadable(names)
         rejected = tally.rejected / tally.read if tally.read else 0.0
-        shares[target] = unread + (1.0 - unread) * rejected
-    return shares
+        shares[f"{target}s"] = unread + (1.0 - unread) * rejected
+    joined = [name for name in readings.rows if not any(name in names for names in files.values())]
+    return shares | {f"[file.{name}]": readings.share_unreadable([name]) for name in joined}
 
 
 def never_met(rules: Iterable[ReadyRule]) -> list[str]:

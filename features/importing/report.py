@@ -27,12 +27,10 @@ class Tally:
 class ImportReport:
     """`shift` in microseconds; `rejects` is None when no row was rejected; `unreadable` rows belong to no target.
 
-    `left_out` counts for each target the rows that its `where` left out; `lost` is for each target the share of its
-    rows that could not be taken, with its part of those that could not be read. `reasons` come commonest first;
-    `hints` are pairs of what seems to be so and what to write in the mapping; `notes` are sentences on what the import
-    did not use.
-
-    `example_catalogue` is the home's catalogue where that is the shipped example, for nothing brought another.
+    `left_out` counts for each target the rows that its `where` left out; `lost` is the share of rows that could not be
+    taken or read, for each section, as `events`, and each file that is only joined, as `[file.x]`. `reasons` come
+    commonest first; `hints` are pairs of what seems to be so and what to write in the mapping; `notes` are sentences
+    on what the import did not use.
     """
 
     mapping: str

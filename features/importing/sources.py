@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import MappingError
-from features.importing.csv_rows import Record, csv_records
+from features.importing.csv_rows import UNCLOSED, Record, csv_records
 from features.importing.json_rows import json_lines, json_rows
 from features.importing.mapping import UTF_8
 from features.importing.parquet_rows import open_parquet, parquet_rows
@@ -69,7 +69,7 @@ class Source:
         """
         try:
             if self.format == "csv":
-                return next((self._header(record) for record in self._csv() if record.reason is None), [])
+                return next((self._header(record) for record in self._csv() if record.reason != UNCLOSED), [])
             if self.format == "parquet":
                 return list(open_parquet(self._seekable()).schema_arrow.names)
         except _BREAKS as error:
@@ -127,7 +127,7 @@ class Source:
         number, header = 0, None
         for record in self._csv():
             if header is None:
-                if record.reason is not None:
+                if record.reason == UNCLOSED:
                     yield Row(0, record.line, {}, f"in the header: {record.reason}")
                 else:
                     header = self._header(record)
@@ -136,7 +136,9 @@ class Source:
             yield self._csv_row(number, record, header)
 
     def _header(self, record: Record) -> list[str]:
-        """Raises ValueError for what is no text, or text of another encoding, without repeating it."""
+        """Raises ValueError for what is no CSV, no text, or text of another encoding, without repeating it."""
+        if record.reason is not None:
+            raise ValueError(f"its first line is {record.reason}")
         names = "".join(record.cells)
         if _CONTROL.search(names):
             raise ValueError("its first line is not text; is it really this format?")

@@ -124,3 +124,10 @@ def test_it_says_what_was_left_out_and_what_no_row_met(app: typer.Typer, tmp_pat
     assert told.exit_code == 0
     assert "left out by `where` (events): 2\n" in told.stdout
     assert "[[event]]: no row of [file.orders] met where who = ['[bold]'], and all 2 were left out" in told.stdout
+
+
+def test_a_file_may_have_brackets_in_its_name(app: typer.Typer, tmp_path: Path) -> None:
+    orders(tmp_path, good=1, bad=0)
+    (tmp_path / "orders.csv").rename(tmp_path / "orders [old].csv")
+    words = ["import", str(tmp_path / "m.toml"), str(tmp_path / "orders [old].csv"), "--home", str(tmp_path / "home")]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

@@ -86,7 +86,7 @@ def test_decimal_commas_are_rejected_and_the_line_that_reads_them_is_offered(sho
     mapping = ORDERS.replace('path = "orders.*"', 'path = "orders.*"\ndelimiter = "|"')
     report = shop.run(mapping)
     assert report.tallies["event"] == Tally(2, 0, 0, 2)
-    assert report.lost == {"event": 1.0}
+    assert report.lost == {"events": 1.0}
     ((seems, said),) = report.hints
     assert said == 'decimal = ","\nthousands = "."'
     assert "[file.orders]" in seems
@@ -466,7 +466,14 @@ def test_the_share_that_was_lost_counts_unreadable_rows_too(shop: Workshop) -> N
     shop.write("orders.csv", "\n".join(lines))
     report = shop.run(ORDERS)
     assert (report.tallies["event"], report.unreadable) == (Tally(9, 8, 0, 1), 1)
-    assert report.lost == {"event": pytest.approx(0.2)}
+    assert report.lost == {"events": pytest.approx(0.2)}
+
+
+def test_rows_of_a_joined_file_that_cannot_be_read_count_too(shop: Workshop) -> None:
+    shop.write("orders.jsonl", orders(1))
+    shop.write("goods.csv", "no,name\nc1,x\nc2\n")
+    mapping = '[file.goods]\npath = "goods.csv"\n' + ORDERS + 'join.g = { file = "goods", key = "no", on = "who" }\n'
+    assert shop.run(mapping).lost == {"events": 0.0, "[file.goods]": 0.5}
 
 
 def test_ids_used_twice_in_one_file_are_told(shop: Workshop) -> None:

@@ -173,6 +173,13 @@ def test_a_file_that_is_no_text_is_refused_in_one_line_without_its_bytes(
     assert said in reasons(path)[0][1]
 
 
+def test_a_header_longer_than_a_cell_may_be_is_refused_rather_than_the_next_row_taken_for_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.csv", "x" * 200_000 + ",y\n1,2\n")
+    with pytest.raises(MappingError, match="its first line is not CSV"):
+        Source(path).columns()
+    assert [row.values for row in rows(path)] == [{}]
+
+
 def test_progress_ends_at_the_size_of_the_file(tmp_path: Path) -> None:
     source = Source(write(tmp_path / "p.csv.gz", gzip.compress(b"a\n1\n")))
     assert source.position() == 0
