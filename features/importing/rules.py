@@ -115,7 +115,8 @@ def _test(condition: Condition) -> Test:
         found = find(row)
         if wanted is None:
             return (found is None) == negated
-        return (found is not None and wanted.has(found)) != negated
+        # A mapping may well say "" for what is missing.
+        return wanted.has("" if found is None else found) != negated
 
     return test
 

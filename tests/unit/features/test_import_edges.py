@@ -192,6 +192,13 @@ def test_true_is_met_in_every_spelling_and_format(shop: Workshop, form: str) -> 
     assert shop.run(PEOPLE + "where = { in = { not = true } }\n").tallies["customer"].read == len(said) - taken
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_empty_text_in_a_condition_means_what_is_missing(shop: Workshop, form: str) -> None:
+    put(shop, "people", [{"id": "1", "mail": "x"}, {"id": "2", "mail": None}, {"id": "3", "mail": " "}], form)
+    assert shop.run(PEOPLE + 'where = { mail = { not = "" } }\n').tallies["customer"].read == 1
+    assert shop.run(PEOPLE + 'where = { mail = "" }\n').tallies["customer"].read == 2
+
+
 def test_a_condition_that_no_row_meets_is_said(shop: Workshop) -> None:
     shop.write("people.csv", "id,state,town\n1,Active,x\n2,Active,y\n")
     report = shop.run(PEOPLE + 'where = { state = "active", town = "x" }\n')
