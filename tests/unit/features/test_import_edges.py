@@ -387,6 +387,11 @@ def test_a_header_that_stands_in_the_middle_again_is_no_customer(shop: Workshop)
     assert reasons(shop) == ["the header once more"]
 
 
+def test_columns_without_a_name_do_not_matter(shop: Workshop) -> None:
+    shop.write("people.csv", ",id,,\n0,1,x,y\n1,2,,\n")
+    assert shop.run(PEOPLE).tallies["customer"] == Tally(2, 2, 0, 0)
+
+
 def test_an_empty_file_is_said_to_be_empty(shop: Workshop) -> None:
     shop.write("people.csv", "")
     with pytest.raises(MappingError, match=r"people\.csv is empty"):
