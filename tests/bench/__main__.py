@@ -47,6 +47,7 @@ def main() -> None:
         rows = http_rows(ours, theirs, body, options)
         rows.append(row("worker memory", resident_mb(process), "MB"))
         rows.append(row("start-up to first answer", started, "s"))
+    rows += worker_rows(options.home, body, options.seconds)
     rows += batch
     rows += learn_rows()
     rows += append_rows(options.home)
@@ -92,6 +93,23 @@ def append_rows(home: Path) -> list[dict[str, Any]]:
         row("share of that which waits for the disk", share, "ratio"),
         row(simulated, float(np.median(slow)), "ratio", interval=spread[1]),
     ]
+
+
+def worker_rows(home: Path, body: Any, seconds: float) -> list[dict[str, Any]]:
+    """Two worker processes beside one; the interval is that of the rounds. The load takes a part of the same cores."""
+    from tests.bench.workers import worker_rates
+
+    rows = []
+    for database, rates in worker_rates(home, body, seconds).items():
+        ratios = rates.two / rates.one
+        name = f"decisions per second on {database}"
+        spread = (float(ratios.min()), float(ratios.max()))
+        rows += [
+            row(f"{name}, 2 workers / 1 worker", float(np.median(ratios)), "ratio", interval=spread),
+            row(f"{name}, 1 worker", float(np.median(rates.one)), "1/s"),
+            row(f"{name}, 2 workers", float(np.median(rates.two)), "1/s"),
+        ]
+    return rows
 
 
 def hung_rows(home: Path, body: Any) -> list[dict[str, Any]]:
