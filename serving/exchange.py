@@ -40,7 +40,10 @@ class Trace(msgspec.Struct, frozen=True):
 
 def trace_of(headers: Headers) -> Trace | None:
     """What is malformed counts as not sent: it would go into the log and into other systems."""
-    found = {name: value.decode() for name, value in headers if (shape := _TRACE.get(name)) and shape.fullmatch(value)}
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _TRACE and _TRACE[name].fullmatch(value):
+            found[name] = value.decode()
     return Trace(found.get(b"x-request-id"), found.get(b"traceparent")) if found else None
 
 
@@ -101,8 +104,8 @@ def finish(request: Request, response: Response, trace: Trace | None) -> Respons
     """Packs a large answer for who takes that, and echoes the caller's ids."""
     if trace is not None:
         response.headers.update(trace.headers())
-    content = bytes(response.body)
-    if len(content) >= PACK_FROM_BYTES:
+    if len(response.body) >= PACK_FROM_BYTES:
+        content = bytes(response.body)
         response.headers["vary"] = "accept-encoding"
         if _takes_gzip(request.headers.get("accept-encoding", "")):
             packer = zlib.compressobj(5, wbits=31)

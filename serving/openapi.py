@@ -15,6 +15,7 @@ from serving.wire_words import CODES, FALLBACK_REASONS, FIELDS, REASONS, STATUSE
 
 _TEXT, _NUMBER, _BOOLEAN = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 _WHOLE, _OBJECT = {"type": "integer"}, {"type": "object"}
+_KEY = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$"}
 _TIME = {"type": "string", "format": "date-time"}
 
 
@@ -43,7 +44,7 @@ def description(prefix: str = "", example: Example | None = None) -> dict[str, A
     gets = {
         "/v1/decisions/{decision_id}": {"get": _get("explain", "decision_id", by_type[Id], example.decision_id)},
         "/v1/catalogue": {"get": _get("catalogue")},
-        "/v1/content/{key}": {"get": _get("content", "key", _TEXT, example.content)},
+        "/v1/content/{key}": {"get": _get("content", "key", _KEY, example.content)},
     }
     return {
         "openapi": "3.1.0",
