@@ -49,10 +49,10 @@ def rewards(score: Score) -> Table:
     for heading in ("reward per decision", "all", f"last {RECENT}"):
         table.add_column(heading, justify="left" if heading.startswith("reward") else "right")
     chosen, random = score.recent_rewards
-    table.add_row("[bold]segue[/bold]", f"[bold]{score.per_decision(score.chosen_sum):.2f}[/bold]", f"{chosen:.2f}")
-    table.add_row("random, same arms", f"{score.per_decision(score.random_sum):.2f}", f"{random:.2f}")
+    table.add_row("[bold]segue[/bold]", f"[bold]{_money(score.per_decision(score.chosen_sum))}[/bold]", _money(chosen))
+    table.add_row("random, same arms", _money(score.per_decision(score.random_sum)), _money(random))
     table.add_row("doing nothing", "0.00", "0.00")
-    table.add_row("best possible", f"{score.per_decision(score.best_sum):.2f}", "")
+    table.add_row("best possible", _money(score.per_decision(score.best_sum)), "")
     return table
 
 
@@ -72,10 +72,15 @@ def line(score: Score, seconds: float) -> str:
     chosen, random = score.per_decision(score.chosen_sum), score.per_decision(score.random_sum)
     channels = ", ".join(f"{c} {n / max(1, score.decisions):.0%}" for c, n in score.channels.most_common())
     return (
-        f"{_clock(seconds)} {score.decisions:,} decisions, reward {chosen:.2f} (random {random:.2f}), "
+        f"{_clock(seconds)} {score.decisions:,} decisions, reward {_money(chosen)} (random {_money(random)}), "
         f"{score.accepted / max(1, score.contacts):.1%} accepted, policy {score.policy}, {channels}, "
         f"{score.errors:,} errors{f' ({score.last_error})' if score.errors else ''}"
     )
+
+
+def _money(amount: float) -> str:
+    """Two places, and no nothing with a minus."""
+    return f"{round(amount, 2) + 0.0:.2f}"
 
 
 def _clock(seconds: float) -> str:

@@ -59,8 +59,12 @@ class Screen:
         self._due = 0.0
 
     def show(self, passed: float, notes: Sequence[str]) -> None:
-        if passed < self._due:
-            return
+        """What there is to see by now. A screen that is gone (a closed pipe, a lost terminal) is drawn on no more."""
+        if passed >= self._due:
+            with contextlib.suppress(OSError, SystemExit):  # rich takes a closed pipe for the end of everything
+                self._draw(passed, notes)
+
+    def _draw(self, passed: float, notes: Sequence[str]) -> None:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._due = passed + _DRAWN_SECONDS
             notes = [*notes, _SIMULATED, "Ctrl-C stops everything."]

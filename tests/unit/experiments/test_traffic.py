@@ -342,6 +342,34 @@ def test_where_a_terminal_cannot_be_drawn_on_lines_are_written() -> None:
         assert console.file.getvalue().count("[x] happened") == 2
 
 
+@pytest.mark.parametrize("gone", [SystemExit(1), OSError(5, "Input/output error")])
+def test_a_screen_that_is_gone_ends_nothing(
+    tmp_path: Path, gone: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, one = Service(best), Console(width=100, file=io.StringIO(), force_terminal=True)
+    with Children(tmp_path) as children, Live(console=one, auto_refresh=False) as live:
+        screen = Screen(live, one, Score(), "http://segue")
+        monkeypatch.setattr(live, "update", raising(gone))
+        screen.show(1.0, children.check())
+        screen.show(2.0, children.check())
+    assert traffic(service).step() is not None
+
+
+def raising(error: BaseException) -> Any:
+    def update(*_: object, **__: object) -> None:
+        raise error
+
+    return update
+
+
+def test_nothing_is_written_without_a_minus() -> None:
+    score = Score()
+    score.reward(-0.001, np.array([-0.001, 0.0]))
+    console = Console(record=True, width=120)
+    console.print(panel(score, "http://segue", 1.0, []))
+    assert "-0.00" not in console.export_text() + line(score, 1.0)
+
+
 def test_a_terminal_of_another_encoding_is_drawn_on_with_its_own_letters() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
     console = Console(width=100, file=file, force_terminal=True)
