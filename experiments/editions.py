@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from experiments.simulator import World
 from features.catalogue import Catalogue, parse_catalogue
+from features.errors import SegueError
 from features.ledger import Ledger
 
 #: Editions kept at hand; services that take in an edit at different moments answer by the old and the new one in turn.
@@ -42,10 +43,16 @@ class Editions:
 
 
 def kept_by(ledger: Ledger) -> Read:
-    """Reads the catalogues that decided out of the ledger: every one is kept there before it decides."""
+    """Reads the catalogues that decided out of the ledger: every one is kept there before it decides.
+
+    A ledger that cannot be read now is asked again with the next answer.
+    """
 
     def read(version: str) -> Catalogue | None:
-        files = ledger.catalogue_files(version)
+        try:
+            files = ledger.catalogue_files(version)
+        except SegueError:
+            return None
         return None if files is None else parse_catalogue({name: text.encode() for name, text in files.items()})
 
     return read

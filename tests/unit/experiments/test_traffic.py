@@ -25,7 +25,7 @@ from experiments.traffic import Traffic
 from features.catalogue import Catalogue, load_catalogue, parse_catalogue
 from features.clock import DAY, parse_time
 from features.domain import DO_NOTHING, Arm
-from features.errors import NotReady
+from features.errors import LedgerUnavailable, NotReady
 from features.ledger import open_ledger
 from features.settings import SHIPPED
 
@@ -298,7 +298,9 @@ def test_customers_stay_the_same_when_the_catalogue_is_edited() -> None:
     assert (response_probabilities(back, ids, arms, None) == response_probabilities(WORLD, ids, arms, None)).all()
 
 
-def test_an_edition_out_of_the_ledger_is_the_catalogue_that_decided(tmp_path: Path) -> None:
+def test_an_edition_out_of_the_ledger_is_the_catalogue_that_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     files = {"all.toml": SMALL}
     version = parse_catalogue({name: text.encode() for name, text in files.items()}).version
@@ -308,7 +310,13 @@ def test_an_edition_out_of_the_ledger_is_the_catalogue_that_decided(tmp_path: Pa
     assert found is not None
     assert list(found.actions) == ["tea"]
     assert read("never-kept") is None
+    monkeypatch.setattr(ledger, "catalogue_files", away)
+    assert read(version) is None
     ledger.close()
+
+
+def away(_version: str) -> None:
+    raise LedgerUnavailable("it does not answer")
 
 
 @pytest.mark.parametrize("width", [1, 8, 20, 40, 200])
