@@ -67,10 +67,11 @@ def write_history(
     past = history(world, days, now=now, recent=recent)
     total = len(past.customers) + len(past.events) + len(past.decisions) + len(past.outcomes)
     done = 0
+    classes = {action.id: str(action.action_class) for action in world.catalogue.actions.values()}
     steps: list[tuple[Sequence[Any], Callable[[list[Any]], Any]]] = [
         (past.customers, ledger.put_customers),
         (past.events, ledger.append_events),
-        (past.decisions, ledger.import_decisions),
+        (past.decisions, lambda rows: ledger.import_decisions(rows, classes)),
         (past.outcomes, lambda rows: ledger.append_outcomes(rows, now)),
     ]
     for rows, append in steps:

@@ -1,8 +1,9 @@
 """What a customer has consented to: a state for a purpose on a channel, at a moment.
 
-`Customer.consents` maps `channel`, `purpose/channel` or `purpose/*` to `state` or `state@end`, the end in ISO 8601. The
-most specific key wins, `purpose/channel` before the other two; between those two the stricter. A state that is past its
-end is `expired`, what was never said is `unknown`.
+`Customer.consents` maps `channel`, `purpose/channel`, `purpose/*` or `*` to `state` or `state@end`, an end in ISO 8601.
+The most specific key wins, `purpose/channel` before the next two; between those two the stricter; `*`, every purpose on
+every channel, counts where none of the three was said. A state that is past its end is `expired`, what was never said
+is `unknown`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from features.clock import parse_time
 
 #: From the most to the least permissive; anything that is none of these is `invalid`, the strictest.
 STATES = ("granted", "unknown", "expired", "revoked", "denied", "invalid")
+#: Stands for every channel.
+EVERY_CHANNEL = "*"
 
 
 def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int | None) -> str:
@@ -27,6 +30,8 @@ def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int | 
     'expired'
     >>> consent({}, "marketing", "email", 0)
     'unknown'
+    >>> consent({"*": "denied", "push": "granted"}, "marketing", "email", 0)
+    'denied'
     >>> consent({"email": "granted@2026-01-01"}, "marketing", "email", None)
     'granted'
     """
@@ -34,13 +39,15 @@ def consent(consents: Mapping[str, str], purpose: str, channel: str, now: int | 
     if exact is not None:
         return _state_at(exact, now)
     wide = [text for key in (channel, f"{purpose}/*") if (text := consents.get(key)) is not None]
+    if not wide and EVERY_CHANNEL in consents:
+        return _state_at(consents[EVERY_CHANNEL], now)
     return max((_state_at(text, now) for text in wide), key=STATES.index, default="unknown")
 
 
 def channels_spoken_of(consents: Mapping[str, str]) -> tuple[str, ...]:
     """The channels that the keys name, each once."""
     named = dict.fromkeys(key.rpartition("/")[2] for key in consents)
-    return tuple(channel for channel in named if channel != "*")
+    return tuple(channel for channel in named if channel != EVERY_CHANNEL)
 
 
 def _state_at(text: str, now: int | None) -> str:

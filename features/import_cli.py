@@ -117,6 +117,10 @@ def _summary(report: ImportReport) -> str:
     if report.shift:
         lines.append(f"all times moved by {report.shift / 86_400e6:+,.2f} days")
     lines += [f"left out by `where` ({target}s): {count:,}" for target, count in report.left_out.items()]
+    if report.contacts:
+        lines.append(
+            f"{report.contacts:,} past contacts now count for the contact limits, but for those whose delivery failed"
+        )
     lines += report.notes
     if report.rejects is not None:
         lines += ["rows were rejected, most of them because:", *map(_reason, report.reasons[:_REASONS])]

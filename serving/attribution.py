@@ -9,8 +9,6 @@ reports and features, but earns and teaches nothing.
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from features.clock import CLOCK_SKEW
 from features.ledger import DecidedItem, Ledger
 from features.rewards import RewardRules, last_moment
@@ -34,8 +32,3 @@ def attribute(
         if occurred_at <= last_moment(one, rules.of(one)):
             return one
     return f"it came after the attribution window of every decision for this action and customer{on}"
-
-
-def no_decision(outcome_id: str) -> str:
-    """What stands for the decision of an outcome that has none; each its own."""
-    return "unattributed-" + blake2b(outcome_id.encode(), digest_size=16).hexdigest()

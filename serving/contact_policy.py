@@ -151,7 +151,7 @@ def counted_moments(
     """For each rule when what it counts happened, in order of time. A promise that expired unkept counts no more."""
     found: list[dict[tuple[object, int], int]] = [{} for _ in plan.rules]
     for place, slot in enumerate(slots):
-        promised = slot.state != "committed"
+        promised = slot.state == "reserved"
         if promised and slot.expires_at <= now:
             continue
         about = (slot.arm, slot.action_group, slot.action_class, "")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from features.catalogue import EMPTY_CATALOGUE, Catalogue
 from features.clock import CLOCK_SKEW, format_time
+from features.consent import EVERY_CHANNEL
 from features.domain import Event, Outcome, OutcomeKind
 from features.errors import Conflict, InvalidInput, NotFound, SegueError
-from features.ledger import Appended, DecidedItem, Ledger
+from features.ledger import Appended, DecidedItem, Ledger, no_decision
 from features.rewards import RewardRules
-from serving.attribution import attribute, no_decision
+from serving.attribution import attribute
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest, time_of
 
 #: (decision_id, rank) -> the item.
@@ -61,42 +62,50 @@ class Intake:
         """Appends what names a decision, or a customer and an action; the rest is named with its reason and stops
         nothing."""
         decided = self._ledger.decided_items(m.decision_id for m in messages if m.decision_id is not None)
-        rules = RewardRules(self._catalogue())
-        good, bad, alone = [], [], []
+        catalogue = self._catalogue()
+        rules = RewardRules(catalogue)
+        good: list[Outcome] = []
+        bad: list[Rejection] = []
+        alone: list[Unattributed] = []
+        refused: dict[str, str] = {}
         for message in messages:
             try:
                 at = _not_ahead(time_of(message.occurred_at, "occurred_at"), now, "occurred_at")
                 if message.decision_id is not None:
                     good.append(_named(message, at, decided))
                     continue
-                outcome, reason = self._found(message, at, rules)
+                outcome, reason = self._found(message, at, rules, catalogue)
             except SegueError as error:
                 bad.append(Rejection(message.outcome_id, error))
                 continue
             good.append(outcome)
-            alone += [] if reason is None else [(message, Unattributed(message.outcome_id, reason))]
-        self._deny([message for message, _ in alone])
-        appended = self._ledger.append_outcomes(good, now)
+            if message.kind == OutcomeKind.OPTED_OUT:
+                refused[message.outcome_id] = message.channel or EVERY_CHANNEL
+            alone += [] if reason is None else [Unattributed(message.outcome_id, reason)]
+        appended = self._ledger.append_outcomes(good, now, refused)
         bad += [Rejection(good[place].outcome_id, _other_outcome()) for place in appended.conflicts]
-        return Taken(appended, tuple(bad), tuple(told for _, told in alone))
+        return Taken(appended, tuple(bad), tuple(alone))
 
-    def _found(self, message: OutcomeMessage, at: int, rules: RewardRules) -> tuple[Outcome, str | None]:
+    def _found(
+        self, message: OutcomeMessage, at: int, rules: RewardRules, catalogue: Catalogue
+    ) -> tuple[Outcome, str | None]:
         """(the outcome with its decision, None), or (the outcome with none, why)."""
-        if message.customer_id is None or message.action is None:
+        customer_id, action = message.customer_id, message.action
+        opted_out = message.kind == OutcomeKind.OPTED_OUT
+        if customer_id is None or (action is None and not opted_out):
             raise InvalidInput("give decision_id, or customer_id and action", field="decision_id")
-        item = attribute(self._ledger, rules, message.customer_id, message.action, message.channel, at)
-        if isinstance(item, str):
-            nothing = no_decision(message.outcome_id)
-            return _made(message, nothing, 0, message.customer_id, message.action, at), item
-        at = max(at, item.decided_at)
-        return _made(message, item.decision_id, item.rank, item.customer_id, item.arm.action, at), None
-
-    def _deny(self, messages: Sequence[OutcomeMessage]) -> None:
-        """Who opts out of a channel is not contacted there, whichever decision it was about; told again, nothing."""
-        said = {m.outcome_id: m for m in messages if m.kind == OutcomeKind.OPTED_OUT and m.channel is not None}
-        for outcome_id in said.keys() - self._ledger.heard_of(sorted(said)) if said else ():
-            message = said[outcome_id]
-            self._ledger.deny_consent(message.customer_id or "", message.channel or "")
+        item: DecidedItem | str = "it names no action"
+        if action is not None:
+            item = attribute(self._ledger, rules, customer_id, action, message.channel, at)
+        if not isinstance(item, str):
+            at = max(at, item.decided_at)
+            return _made(message, item.decision_id, item.rank, item.customer_id, item.arm.action, at), None
+        _refuse_unknown_channel(message.channel, catalogue)
+        if action is not None and catalogue.actions and action not in catalogue.actions:
+            item += ", and the catalogue has no action of this name"
+        if opted_out:
+            item += f"; the customer gets nothing more {f'by {message.channel}' if message.channel else 'at all'}"
+        return _made(message, no_decision(message.outcome_id), 0, customer_id, action or "", at), item
 
     def events(self, messages: Sequence[EventMessage], now: int) -> Taken:
         """Appends events; a customer first heard of here becomes known."""
@@ -119,6 +128,13 @@ def _not_ahead(at: int, now: int, field: str) -> int:
             code="in_the_future",
         )
     return at
+
+
+def _refuse_unknown_channel(channel: str | None, catalogue: Catalogue) -> None:
+    """Raises InvalidInput: what is said of a channel that nobody has would be without effect."""
+    if channel is not None and catalogue.channels and channel not in catalogue.channels:
+        known = ", ".join(catalogue.channels)
+        raise InvalidInput(f"no channel of this name; there are {known}", field="channel", code="unknown_channel")
 
 
 def _other_outcome() -> Conflict:

@@ -38,7 +38,8 @@ def planned_bytes(mapping: ImportMapping, source: Path) -> int:
     """How many bytes an import will have reported when it is done, if nothing was imported by this mapping before."""
     paths = locate(mapping, source)
     sizes = {name: sum(path.stat().st_size for path in found) for name, found in paths.items()}
-    passes = mapping.files_of("customer", "decision", "event", "outcome") + mapping.files_of("action")
+    passes = mapping.files_of("action") + mapping.files_of("customer")
+    passes += mapping.files_of("decision", "event", "outcome")
     passes += [join.file for rule in mapping.rules for join in rule.joins]
     passes += mapping.files_of("event") if mapping.shift else []
     return sum(sizes[name] for name in passes)

@@ -76,6 +76,8 @@ class Rule:
     joins: tuple[Join, ...] = ()
     attach_to: str | None = None
     attach_within_days: float | None = None
+    #: Whether past contacts count for contact limits.
+    counts: bool = True
     #: Which of the target's tables of the mapping this is, from 0.
     number: int = 0
 
@@ -103,6 +105,5 @@ class ImportMapping:
         return tuple(rule for rule in self.rules if rule.target in targets)
 
     def files_of(self, *targets: str) -> list[str]:
-        """Files that feed the targets. Those of customers first: an event shall not make a customer known before."""
-        order = [target for target in ("customer", *targets) if target in targets]
-        return list(dict.fromkeys(rule.file for target in order for rule in self.rules_for(target)))
+        """Files that feed the targets, those of the first of them first."""
+        return list(dict.fromkeys(rule.file for target in targets for rule in self.rules_for(target)))

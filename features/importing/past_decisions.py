@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
-from features.catalogue import Action, Catalogue
+from features.catalogue import EMPTY_CATALOGUE, Action, Catalogue
 from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, Decision, Item, Versions
 from features.importing.cells import BadValue
 from features.importing.rules import Fields
+from features.ledger import Appended, Ledger
+
+
+class PastDecisions:
+    """The past decisions of an import, put together until they are told to the ledger."""
+
+    def __init__(self, ledger: Ledger, origin: str) -> None:
+        """`origin` stands for the versions that made them."""
+        self._ledger, self._origin = ledger, origin
+        #: By whether their contacts count for limits.
+        self._made: dict[bool, list[Decision]] = {True: [], False: []}
+        self.catalogue = EMPTY_CATALOGUE
+        #: Contacts that count since they were told, and the channels they went by.
+        self.contacts = 0
+        self.channels: set[str] = set()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._made.values()))
+
+    def add(self, fields: Fields, counts: bool) -> None:
+        """One row. Raises BadValue."""
+        self._made[counts].append(make_decision(fields, self.catalogue, self._origin))
+
+    def tell(self) -> Appended:
+        """Hands over what was added since the last time."""
+        classes = {action.id: str(action.action_class) for action in self.catalogue.actions.values()}
+        told = Appended(0, 0)
+        for counts, made in self._made.items():
+            self.channels.update(item.arm.channel for one in made for item in one.items)
+            some = self._ledger.import_decisions(made, classes, counts=counts)
+            told = Appended(told.accepted + some.accepted, told.duplicates + some.duplicates)
+            self.contacts += some.contacts
+            made.clear()
+        return told
 
 
 def make_decision(fields: Fields, catalogue: Catalogue, origin: str) -> Decision:

@@ -11,6 +11,7 @@ from typing import Any
 from features.catalogue import make_entry
 from features.catalogue.entry import Entry, Wrong
 from features.catalogue.lines import Lines
+from features.domain import OutcomeKind
 from features.errors import MappingError
 from features.importing.cells import among
 from features.importing.file_reader import named_value, read_file, with_form
@@ -129,7 +130,8 @@ def _rule(section: str, table: dict[str, Any], files: Mapping[str, FileSpec]) ->
     joins = _joins(entry, files)
     forms = {"": files[file].form, **{join.name: files[join.file].form for join in joins}}
     fields = {name: with_form(value, _form_of(name, value, forms)) for name, value in fields.items()}
-    rule = Rule(section, file, fields, _where(entry), joins, attach_to, within)
+    counts = entry.take("counts", bool, True) if section == "decision" else True
+    rule = Rule(section, file, fields, _where(entry), joins, attach_to, within, counts)
     entry.finish()
     return rule
 
@@ -144,8 +146,9 @@ def _form_of(key: str, value: Value, forms: Mapping[str, NumberForm]) -> NumberF
 
 
 def _attach(entry: Entry, fields: Mapping[str, Value]) -> tuple[str | None, float | None]:
-    """An outcome names its decision, or is attached to one by customer and action."""
-    if "decision_id" in fields:
+    """An outcome names its decision, or is attached to one by customer and action; an opt-out needs only a customer."""
+    only_opt_outs = fields["kind"].constant == OutcomeKind.OPTED_OUT and "customer_id" in fields
+    if "decision_id" in fields or (only_opt_outs and "attach_to" not in entry.values):
         return None, None
     if "attach_to" not in entry.values:
         raise Wrong("attach_to", f"give decision_id, or attach_to = {LATEST_DECISION!r}")

@@ -45,6 +45,8 @@ class ImportReport:
     reasons: tuple[Reason, ...] = ()
     hints: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    #: Past contacts that count for contact limits since this import.
+    contacts: int = 0
 
     @property
     def taken(self) -> int:

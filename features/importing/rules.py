@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from features.clock import LATEST
@@ -91,6 +92,13 @@ class ReadyRule:
         for table, members in self._tables.items():
             made[table] = _collect(members, row)
         return made
+
+
+def time_only(rule: Rule, joined: Joined) -> ReadyRule:
+    """The rule as far as it is needed to know when."""
+    asked = {condition.column.split(".")[0] for condition in rule.where}
+    joins = tuple(join for join in rule.joins if join.name in asked)
+    return ReadyRule(replace(rule, fields={"occurred_at": rule.fields["occurred_at"]}, joins=joins), joined)
 
 
 def _collect(members: list[Member], row: dict[str, Any]) -> Fields:

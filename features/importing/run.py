@@ -5,25 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from features.attributes import AttributeTally
 from features.catalogue import load_catalogue
 from features.contract import PROFILE, read_contract
-from features.domain import Customer, Decision, Event
+from features.domain import Event
 from features.home import prepare_home
 from features.importing.catalogue_entries import CatalogueEntries
 from features.importing.cells import BadValue
+from features.importing.customers import Customers
 from features.importing.files import Table, Watch, check_columns, locate
 from features.importing.findings import Readings, left_out, lost, never_met, without_rows
 from features.importing.joins import Twins, read_joined
-from features.importing.mapping import ImportMapping, Rule
-from features.importing.outcomes import Waiting, attached
-from features.importing.past_decisions import make_decision
+from features.importing.mapping import ImportMapping
+from features.importing.outcomes import Waiting, attached, refused
+from features.importing.past_decisions import PastDecisions
+from features.importing.remarks import remarks
 from features.importing.report import ImportReport, Rejects, Tally
 from features.importing.row import Row
-from features.importing.rules import Fields, Joined, ReadyRule
+from features.importing.rules import Fields, Joined, ReadyRule, time_only
 from features.importing.shift import find_shift
 from features.importing.times import refuse_future
 from features.importing.values import FILE, ROW
@@ -61,13 +62,6 @@ def _unwatched(_file: str, _read: int) -> None:
     pass
 
 
-def _time_only(rule: Rule, joined: Joined) -> ReadyRule:
-    """The rule as far as it is needed to know when."""
-    asked = {condition.column.split(".")[0] for condition in rule.where}
-    joins = tuple(join for join in rule.joins if join.name in asked)
-    return ReadyRule(replace(rule, fields={"occurred_at": rule.fields["occurred_at"]}, joins=joins), joined)
-
-
 class _Run:
     """The state of one import: what is counted, and what waits to be written."""
 
@@ -90,8 +84,7 @@ class _Run:
         self._told: dict[str, None] = {}
         self._hidden = {ROW, FILE, *(join.name for rule in mapping.rules for join in rule.joins)}
         self._attributes = AttributeTally()
-        self._customers: list[Customer] = []
-        self._decisions: list[Decision] = []
+        self._decisions = PastDecisions(ledger, f"import:{mapping.name}")
         #: Each with the file and row it was read from.
         self._events: list[tuple[str, Row, Event]] = []
         self._waiting: list[Waiting] = []
@@ -101,13 +94,15 @@ class _Run:
         self.twins, joined = found.twins, found.joined
         self.shift = find_shift(self.mapping, self.ledger, self.now, self._event_times(joined))
         self._write_catalogue(joined)
+        self._tell_customers(joined)
         self._append_rows(joined)
         self._append_outcomes()
 
     def report(self, seconds: float) -> ImportReport:
         tallies = {target: self.tallies[target] for target in ORDER if target in self.tallies}
         folder = self.settings.catalogue_folder
-        example = folder if load_catalogue(folder).version == load_catalogue(SHIPPED / "catalogue").version else None
+        catalogue = load_catalogue(folder)
+        example = folder if catalogue.version == load_catalogue(SHIPPED / "catalogue").version else None
         specs = {path.name: table.spec for table in self.tables.values() for path in table.paths}
         reasons = self.rejects.reasons
         applied = read_contract(self.settings.feature_folder)
@@ -128,7 +123,9 @@ class _Run:
                 *never_met(self.ready),
                 *map(str, self.twins.values()),
                 *self._attributes.odd(None if applied is None else {f.sql for f in applied.of_view(PROFILE)}),
+                *remarks(self.mapping, catalogue, self._decisions.channels),
             ),
+            contacts=self._decisions.contacts,
         )
 
     def _rows(self, file: str) -> Iterator[tuple[str, Row]]:
@@ -151,7 +148,7 @@ class _Run:
 
     def _event_times(self, joined: Joined) -> Iterator[int]:
         for file in self.mapping.files_of("event"):
-            rules = [_time_only(r, joined) for r in self.mapping.rules_for("event") if r.file == file]
+            rules = [time_only(r, joined) for r in self.mapping.rules_for("event") if r.file == file]
             for _, row in self._rows(file):
                 for rule in rules:
                     if rule.takes(row.values):
@@ -189,10 +186,25 @@ class _Run:
                 except BadValue as bad:
                     self._reject(file, row, rule.target, str(bad))
 
+    def _tell_customers(self, joined: Joined) -> None:
+        for file in self.mapping.files_of("customer"):
+            rules = self._made_ready(file, joined, "customer")
+            customers = Customers(self.ledger, f"{self.mapping.name}:{file}", self.now)
+
+            def take(_rule: ReadyRule, fields: Fields, _row: Row, customers: Customers = customers) -> None:
+                refuse_future(fields, self.now)
+                self._attributes.see(fields["attributes"])
+                customers.add(fields)
+
+            for name, row in self._rows(file):
+                self._apply(rules, name, row, take)
+                if customers.full:
+                    self._count("customer", customers.tell())
+            self._count("customer", customers.tell())
+
     def _append_rows(self, joined: Joined) -> None:
-        catalogue = load_catalogue(self.settings.catalogue_folder)
-        origin = f"import:{self.mapping.name}"
-        targets = ("customer", "decision", "event", "outcome")
+        self._decisions.catalogue = load_catalogue(self.settings.catalogue_folder)
+        targets = ("decision", "event", "outcome")
         for file in self.mapping.files_of(*targets):
             rules = self._made_ready(file, joined, *targets)
             for name, row in self._rows(file):
@@ -201,32 +213,26 @@ class _Run:
                     refuse_future(fields, self.now)
                     if rule.target == "event":
                         self._events.append((name, row, Event(**fields)))
-                    elif rule.target == "customer":
-                        self._customers.append(Customer(**fields))
                     elif rule.target == "decision":
-                        self._decisions.append(make_decision(fields, catalogue, origin))
+                        self._decisions.add(fields, rule.rule.counts)
                     else:
                         self._waiting.append(Waiting.of(fields, rule.rule, name, row.line))
 
                 self._apply(rules, name, row, take)
-                if len(self._events) + len(self._customers) + len(self._decisions) >= _BATCH:
+                if len(self._events) + len(self._decisions) >= _BATCH:
                     self._flush()
         self._flush()
 
     def _flush(self) -> None:
-        if self._customers:
-            for customer in self._customers:
-                self._attributes.see(customer.attributes)
-            self._count("customer", self.ledger.put_customers(self._customers))
-        if self._decisions:
-            self._count("decision", self.ledger.import_decisions(self._decisions))
+        if len(self._decisions):
+            self._count("decision", self._decisions.tell())
         if self._events:
             appended = self.ledger.append_events(event for _, _, event in self._events)
             self._count("event", appended)
             for place in appended.conflicts:
                 file, row, event = self._events[place]
                 self._reject(file, row, "event", _taken("event", event.event_id))
-        self._customers, self._decisions, self._events = [], [], []
+            self._events = []
 
     def _count(self, target: str, appended: Appended) -> None:
         self.tallies[target].added += appended.accepted
@@ -237,8 +243,9 @@ class _Run:
             told = {"outcome_id": one.outcome_id, "customer_id": one.customer_id, "action": one.action}
             self._reject(one.file, Row(0, one.line, told), "outcome", reason)
 
-        for batch in attached(self._waiting, self.ledger, reject):
-            appended = self.ledger.append_outcomes([outcome for _, outcome in batch], self.now)
+        channels = load_catalogue(self.settings.catalogue_folder).channels
+        for batch in attached(self._waiting, self.ledger, channels, reject):
+            appended = self.ledger.append_outcomes([outcome for _, outcome in batch], self.now, refused(batch))
             self._count("outcome", appended)
             for place in appended.conflicts:
                 one = batch[place][0]

@@ -59,7 +59,9 @@ TARGETS: Mapping[str, Target] = {
         {"attributes": FREE},
     ),
     "customer": Target(
-        {"customer_id": ID}, {"created_at": TIME, "zone": ZONE}, {"consents": CONSENT, "attributes": FREE}
+        {"customer_id": ID},
+        {"created_at": TIME, "zone": ZONE, "said_at": TIME},
+        {"consents": CONSENT, "attributes": FREE},
     ),
     "decision": Target(
         {
@@ -79,6 +81,6 @@ TARGETS: Mapping[str, Target] = {
     ),
     "outcome": Target(
         {"outcome_id": ID, "kind": OUTCOME_KIND, "occurred_at": TIME},
-        {"value": AMOUNT, "customer_id": ID, "action": ID, "decision_id": ID, "rank": RANK},
+        {"value": AMOUNT, "customer_id": ID, "action": ID, "channel": NAME, "decision_id": ID, "rank": RANK},
     ),
 }

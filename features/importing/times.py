@@ -140,7 +140,7 @@ TIME = Kind("time", Clock().microseconds, is_time=True)
 
 
 #: Times at which something has happened; others, as the dates of an offer, may well lie ahead.
-_PAST = ("occurred_at", "decided_at", "created_at")
+_PAST = ("occurred_at", "decided_at", "created_at", "said_at")
 
 
 def refuse_future(fields: Mapping[str, Any], now: int) -> None:

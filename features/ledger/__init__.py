@@ -14,6 +14,7 @@ from features.ledger.records import (
     StoredAnswer,
     StoredDecision,
     Suppression,
+    no_decision,
 )
 from features.ledger.store import Ledger, existing_ledger, open_ledger
 from features.ledger.turns import at_once, waiting_until
@@ -35,6 +36,7 @@ __all__ = [
     "ToAppend",
     "at_once",
     "existing_ledger",
+    "no_decision",
     "open_ledger",
     "read_arrow",
     "waiting_until",

@@ -10,29 +10,39 @@ from features.domain import Customer, Event, Outcome
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.contacts import not_heard_yet, take_effect
-from features.ledger.items import CHUNK, Said, contradicting
+from features.ledger.items import Said, contradicting
+from features.ledger.people import take_statements
 from features.ledger.records import Appended, customer_of, customer_row, event_of, event_row, outcome_of, outcome_row
+from features.statements import Statement, statement_of
 
 #: What customers did and what was done for them, each in the order it was written.
 _LOGS = {"events": t.events, "decisions": t.decisions, "outcomes": t.outcomes}
 
 
 class Activity:
-    """Customers, events, outcomes."""
+    """Customers and what was said of them, events, outcomes."""
 
     _engine: Engine
 
-    def put_customers(self, customers: Iterable[Customer]) -> Appended:
-        """Adds customers; one already known gets the new values. `duplicates` counts those already known."""
-        given = list(customers)
-        # In order of their ids, so that two writers of the same customers wait for each other, never in a ring.
-        latest = {c.customer_id: c for c in given}
-        rows = [customer_row(latest[customer_id]) for customer_id in sorted(latest)]
+    def take_statements(self, said: Mapping[str, Sequence[Statement]]) -> Appended:
+        """Takes in what was said of customers, by their ids; see `features.statements` for what then holds.
+
+        `accepted` are those unknown so far, `duplicates` the others.
+        """
         with database.writing(self._engine) as connection:
-            accepted = database.insert_new(connection, t.customers, rows)
-            if accepted < len(rows):
-                database.upsert(connection, t.customers, rows, "customer_id")
-        return Appended(accepted, len(given) - accepted)
+            accepted = take_statements(connection, said)
+        return Appended(accepted, len(said) - accepted)
+
+    def put_customers(self, customers: Iterable[Customer], *, source: str = "", at: int = 0) -> Appended:
+        """Takes in all that is given of customers as undated statements of one source, first heard `at`.
+
+        `duplicates` counts those already known, or given before.
+        """
+        said: dict[str, list[Statement]] = {}
+        for customer in customers:
+            said.setdefault(customer.customer_id, []).append(statement_of(customer, source, at))
+        taken = self.take_statements(said)
+        return Appended(taken.accepted, sum(map(len, said.values())) - taken.accepted)
 
     def customer(self, customer_id: str) -> Customer | None:
         with database.reading(self._engine) as connection:
@@ -68,10 +78,13 @@ class Activity:
             database.insert_new(connection, t.customers, newcomers)
         return Appended(accepted, len(given) - accepted - len(conflicts), conflicts)
 
-    def append_outcomes(self, outcomes: Iterable[Outcome], recorded_at: int) -> Appended:
+    def append_outcomes(
+        self, outcomes: Iterable[Outcome], recorded_at: int, refused: Mapping[str, str] | None = None
+    ) -> Appended:
         """Appends outcomes; one already there changes nothing, an id there for something else is a conflict.
 
-        What they mean for contacts takes effect with them: see `contacts.take_effect`.
+        What they mean for contacts takes effect with them: see `contacts.take_effect`. `refused` is the channel that an
+        opt-out names itself, by outcome id, `*` for all; without it an opt-out is about the channel of its decision.
         """
         given = list(outcomes)
         rows = [outcome_row(outcome, recorded_at) for outcome in given]
@@ -82,17 +95,9 @@ class Activity:
             again = accepted < len(given)
             conflicts = contradicting(connection, t.outcomes.c.outcome_id, given, outcome_of) if again else ()
             good = _without(given, conflicts)
-            take_effect(connection, good, [o for o in opted_out if o in good] if conflicts else opted_out)
+            new = [o for o in opted_out if o in good] if conflicts else opted_out
+            take_effect(connection, good, new, refused or {})
         return Appended(accepted, len(rows) - accepted - len(conflicts), conflicts)
-
-    def heard_of(self, outcome_ids: Sequence[str]) -> set[str]:
-        """Those of these outcomes that are there."""
-        o, found = t.outcomes.c, set[str]()
-        with database.reading(self._engine) as connection:
-            for start in range(0, len(outcome_ids), CHUNK):
-                wanted = o.outcome_id.in_(outcome_ids[start : start + CHUNK])
-                found.update(connection.scalars(select(o.outcome_id).where(wanted)))
-        return found
 
     def touched_after(self, positions: Mapping[str, int], limit: int) -> tuple[dict[str, int], list[str]]:
         """(new positions, customers named by a log after its position), at most `limit` entries further in each log.

@@ -1,28 +1,29 @@
 """The part of the ledger that knows what became of a contact, and who is not to be contacted.
 
-A slot is reserved with its decision, committed once the contact was made, released when it failed or expired. Whatever
-the order of the reports: that a contact was made outweighs that it failed.
+A slot is reserved with its decision, committed once the contact was made, released when it failed or expired. That of a
+decision made elsewhere is imported: made, unless we hear that it failed. Whatever the order of the reports: that a
+contact was made outweighs that it failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, select, tuple_, update
 
-from features.domain import Outcome, OutcomeKind
+from features.consent import EVERY_CHANNEL
+from features.domain import DO_NOTHING, Outcome, OutcomeKind
 from features.errors import NotFound
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.items import CHUNK
-from features.ledger.records import Suppression, as_json
-
-_decode = msgspec.json.decode
+from features.ledger.people import move_contacts, take_statements
+from features.ledger.records import Suppression
+from features.statements import Statement, opt_out
 
 
 class Contacts:
-    """Contact slots after the decision, withdrawn consents, and the suppression list."""
+    """Contact slots after the decision, and the suppression list."""
 
     _engine: Engine
 
@@ -44,7 +45,7 @@ class Contacts:
                 connection.execute(change.values(shown_at=shown_at, **({"due_at": shown_at} if judged else {})))
                 slot = update(t.reservations).where(r.decision_id == decision_id, r.rank == rank)
                 connection.execute(slot.values(shown_at=shown_at))
-            _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "released"))
+            _set_state(connection, [(decision_id, rank)], "committed", ("reserved", "imported", "released"))
 
     def mark_all_shown(self, shown: Sequence[tuple[str, int, int]]) -> None:
         """Many items at once (decision id, rank, when) that nobody has judged yet; one shown before stays as it is."""
@@ -60,7 +61,7 @@ class Contacts:
     def release_slot(self, decision_id: str, rank: int) -> bool:
         """Delivery failed: the slot is free again, unless the contact was made after all. Says whether it was freed."""
         with database.writing(self._engine) as connection:
-            return _set_state(connection, [(decision_id, rank)], "released", ("reserved",)) > 0
+            return _set_state(connection, [(decision_id, rank)], "released", ("reserved", "imported")) > 0
 
     def release_expired(self, now: int) -> int:
         """Releases every slot that was reserved, never shown, and has expired. Returns how many."""
@@ -71,17 +72,12 @@ class Contacts:
             )
         return released.rowcount
 
-    def deny_consent(self, customer_id: str, channel: str) -> None:
-        """From now on no contact of any purpose on this channel, until consents are put anew."""
-        with database.writing(self._engine) as connection:
-            deny_consents(connection, [(customer_id, channel)])
-
     def suppress(self, customer_id: str, reason: str, since: int) -> None:
         """Puts a customer, known or not, on the suppression list, which wins over everything; twice: the new reason."""
         row = {"customer_id": customer_id, "reason": reason, "since": since}
         with database.writing(self._engine) as connection:
             database.upsert(connection, t.suppressions, [row], "customer_id")
-            _move_contacts(connection, [customer_id])
+            move_contacts(connection, [customer_id])
 
     def lift_suppression(self, customer_id: str) -> bool:
         """Takes a customer off the suppression list; says whether they were on it."""
@@ -108,50 +104,40 @@ def not_heard_yet(connection: Connection, outcomes: Iterable[Outcome]) -> list[O
     return list(found.values())
 
 
-def take_effect(connection: Connection, outcomes: Sequence[Outcome], opted_out: Sequence[Outcome]) -> None:
+def take_effect(
+    connection: Connection, outcomes: Sequence[Outcome], opted_out: Sequence[Outcome], refused: Mapping[str, str]
+) -> None:
     """What outcomes mean for contacts: a failure frees the slot, any other report commits it, opting out denies.
 
-    `opted_out` are those not heard before.
+    `opted_out` are those not heard before; `refused` the channel that some of them name, by outcome id.
     """
     failed = {(o.decision_id, o.rank) for o in outcomes if o.kind == OutcomeKind.FAILED}
     made = {(o.decision_id, o.rank) for o in outcomes if o.kind != OutcomeKind.FAILED}
     if failed:
-        _set_state(connection, sorted(failed), "released", ("reserved",))
+        _set_state(connection, sorted(failed), "released", ("reserved", "imported"))
     if made:
-        _set_state(connection, sorted(made), "committed", ("reserved", "released"))
+        _set_state(connection, sorted(made), "committed", ("reserved", "imported", "released"))
     if opted_out:
-        i = t.decision_items.c
-        said = sorted((o.decision_id, o.rank) for o in opted_out)
-        channels: list[tuple[str, str]] = []
-        for start in range(0, len(said), CHUNK):
-            wanted = tuple_(i.decision_id, i.rank).in_(said[start : start + CHUNK])
-            channels.extend(
-                (row[0], row[1]) for row in connection.execute(select(i.customer_id, i.channel).where(wanted))
-            )
-        deny_consents(connection, channels)
+        _opt_out(connection, opted_out, refused)
 
 
-def deny_consents(connection: Connection, pairs: Iterable[tuple[str, str]]) -> None:
-    """Denies each (customer, channel), for every purpose that the customer ever spoke of."""
-    c = t.customers.c
-    for customer_id, channel in sorted(set(pairs)):
-        row = select(c.consents).where(c.customer_id == customer_id).with_for_update()
-        text = connection.scalar(row)
-        if text is None:
-            continue
-        consents = _decode(text) | {channel: "denied"}
-        consents |= {key: "denied" for key in consents if key.rpartition("/")[2] == channel}
-        connection.execute(update(t.customers).where(c.customer_id == customer_id).values(consents=as_json(consents)))
-        _move_contacts(connection, [customer_id])
+def _opt_out(connection: Connection, opted_out: Sequence[Outcome], refused: Mapping[str, str]) -> None:
+    """Who opts out is not contacted on that channel for any purpose; one that is not known yet becomes known by it.
 
-
-def _move_contacts(connection: Connection, customer_ids: Sequence[str]) -> None:
-    """A decision under way that has not seen the change is refused and made again."""
-    c = t.customers.c
-    moved = update(t.customers).where(c.customer_id == bindparam("key"))
-    connection.execute(
-        moved.values(contact_version=c.contact_version + 1), [{"key": customer_id} for customer_id in customer_ids]
-    )
+    The channel is the one named, else that of the decision; where there is none, as with doing nothing, it is all.
+    """
+    i = t.decision_items.c
+    decided = sorted({(o.decision_id, o.rank) for o in opted_out if o.outcome_id not in refused})
+    channels: dict[tuple[str, int], str] = {}
+    for start in range(0, len(decided), CHUNK):
+        wanted = tuple_(i.decision_id, i.rank).in_(decided[start : start + CHUNK])
+        for row in connection.execute(select(i.decision_id, i.rank, i.channel).where(wanted)):
+            channels[row[0], row[1]] = row[2] if row[2] != DO_NOTHING.channel else EVERY_CHANNEL
+    said: dict[str, list[Statement]] = {}
+    for o in opted_out:
+        channel = refused.get(o.outcome_id) or channels.get((o.decision_id, o.rank), EVERY_CHANNEL)
+        said.setdefault(o.customer_id, []).append(opt_out(channel, o.occurred_at))
+    take_statements(connection, said, {o.customer_id: o.occurred_at for o in reversed(opted_out)})
 
 
 def _set_state(connection: Connection, slots: Sequence[tuple[str, int]], state: str, before: tuple[str, ...]) -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
-from features.domain import Arm, Decision
+from features.domain import DO_NOTHING, Arm, Decision
 from features.errors import NotFound
 from features.ledger import engine as database
 from features.ledger import tables as t
 from features.ledger.appender import Appender
 from features.ledger.entries import Entry, entry_of
 from features.ledger.gathering import Gathering
-from features.ledger.items import CHUNK, learnable_items
+from features.ledger.items import CHUNK, learnable_items, tuples
 from features.ledger.path import DecisionPath
+from features.ledger.people import move_contacts
 from features.ledger.prepared import short_transaction
 from features.ledger.records import (
     Appended,
@@ -25,6 +26,7 @@ from features.ledger.records import (
     StoredDecision,
     decision_row,
     item_rows,
+    reservation_row,
 )
 
 
@@ -71,8 +73,14 @@ class Decisions:
         else:
             self._gathering.add(entry)
 
-    def import_decisions(self, decisions: Sequence[Decision]) -> Appended:
-        """Appends past decisions made elsewhere; they feed features and training, never the online policy."""
+    def import_decisions(
+        self, decisions: Sequence[Decision], action_classes: Mapping[str, str] | None = None, *, counts: bool = True
+    ) -> Appended:
+        """Appends past decisions made elsewhere; they feed features and training, never the online policy.
+
+        Their contacts count for limits, unless `counts` says that they do not. `action_classes` as in
+        `append_decision`.
+        """
         if not decisions:
             return Appended(0, 0)
         rows = [decision_row(d, "import") | {"request_hash": "", "record": None, "answer": None} for d in decisions]
@@ -81,7 +89,8 @@ class Decisions:
             database.share_log(connection)
             accepted = database.insert_new(connection, t.decisions, rows)
             database.insert_new(connection, t.decision_items, items)
-        return Appended(accepted, len(rows) - accepted)
+            contacts = _add_contacts(connection, decisions, action_classes or {}) if counts else 0
+        return Appended(accepted, len(rows) - accepted, contacts=contacts)
 
     def decision(self, decision_id: str) -> StoredDecision:
         """One decision with its items and their outcomes. Raises NotFound."""
@@ -117,20 +126,20 @@ class Decisions:
             rows = connection.execute(query.order_by(i.decided_at.desc(), i.decision_id, i.rank).limit(limit)).all()
         return [_decided(row) for row in rows]
 
-    def decided_for(self, customer_ids: Iterable[str]) -> dict[tuple[str, str], list[tuple[int, str, int]]]:
-        """(customer, action) -> every (decided_at, decision_id, rank) for it, in order of time."""
+    def decided_for(self, customer_ids: Iterable[str]) -> dict[tuple[str, str], list[tuple[int, str, int, str]]]:
+        """(customer, action) -> every (decided_at, decision_id, rank, channel) for it, in order of time."""
         i = t.decision_items.c
         wanted = list(dict.fromkeys(customer_ids))
-        found: dict[tuple[str, str], list[tuple[int, str, int]]] = {}
+        found: dict[tuple[str, str], list[tuple[int, str, int, str]]] = {}
         with database.reading(self._engine) as connection:
             for start in range(0, len(wanted), CHUNK):
                 rows = connection.execute(
-                    select(i.customer_id, i.action, i.decided_at, i.decision_id, i.rank)
+                    select(i.customer_id, i.action, i.decided_at, i.decision_id, i.rank, i.channel)
                     .where(i.customer_id.in_(wanted[start : start + CHUNK]))
                     .order_by(i.decided_at, i.decision_id, i.rank)
                 )
                 for row in rows:
-                    found.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4]))
+                    found.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4], row[5]))
         return found
 
     def decided_items(self, decision_ids: Iterable[str]) -> dict[tuple[str, int], DecidedItem]:
@@ -143,6 +152,28 @@ class Decisions:
                 items = map(_decided, connection.execute(select(*_DECIDED).where(asked)))
                 found.update({(item.decision_id, item.rank): item for item in items})
         return found
+
+
+def _add_contacts(connection: Connection, decisions: Sequence[Decision], action_classes: Mapping[str, str]) -> int:
+    """The contacts of imported decisions that are there as given, as far as they were not known; returns how many."""
+    i = t.decision_items.c
+    there: set[tuple[str, int, str, str, str, int]] = set()
+    names = list(dict.fromkeys(d.decision_id for d in decisions))
+    for start in range(0, len(names), CHUNK):
+        wanted = i.decision_id.in_(names[start : start + CHUNK])
+        columns = (i.decision_id, i.rank, i.customer_id, i.action, i.channel, i.decided_at)
+        there.update(map(tuple, tuples(connection, select(*columns).where(wanted, i.reward_state == "imported"))))
+    slots = [
+        reservation_row(d, item, action_classes, "imported")
+        for d in decisions
+        for item in d.items
+        if item.arm != DO_NOTHING
+        and (d.decision_id, item.rank, d.customer_id, item.arm.action, item.arm.channel, d.decided_at) in there
+    ]
+    added = database.insert_new(connection, t.reservations, slots)
+    if added:
+        move_contacts(connection, [slot["customer_id"] for slot in slots])
+    return added
 
 
 #: The columns of a `DecidedItem`.

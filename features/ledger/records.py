@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,11 +17,13 @@ class Appended:
     """How many rows an append took, and how many it already had.
 
     `conflicts` are the places, in what was given, of rows whose id is there with another content: not taken either.
+    `contacts` is how many more contacts count for limits.
     """
 
     accepted: int
     duplicates: int
     conflicts: tuple[int, ...] = ()
+    contacts: int = 0
 
 
 class ContactSlot(msgspec.Struct, frozen=True):
@@ -137,6 +140,11 @@ class LearnableItem(NamedTuple):
     covariates: tuple[int, ...] = ()
 
 
+def no_decision(outcome_id: str) -> str:
+    """What stands for the decision of an outcome that has none; each its own."""
+    return "unattributed-" + blake2b(outcome_id.encode(), digest_size=16).hexdigest()
+
+
 def as_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -251,7 +259,9 @@ def item_rows(decision: Decision, reward_state: str) -> list[dict[str, Any]]:
     ]
 
 
-def reservation_row(decision: Decision, item: Item, action_classes: Mapping[str, str]) -> dict[str, Any]:
+def reservation_row(
+    decision: Decision, item: Item, action_classes: Mapping[str, str], state: str = "reserved"
+) -> dict[str, Any]:
     return {
         "decision_id": decision.decision_id,
         "rank": item.rank,
@@ -262,5 +272,5 @@ def reservation_row(decision: Decision, item: Item, action_classes: Mapping[str,
         "action_class": action_classes.get(item.arm.action, "marketing"),
         "reserved_at": decision.decided_at,
         "expires_at": item.expires_at,
-        "state": "reserved",
+        "state": state,
     }

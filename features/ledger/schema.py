@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, func, inspect, select, text, update
 
+from features.clock import now
 from features.errors import NotReady
 from features.ledger import engine as database
 from features.ledger import tables as t
@@ -47,6 +48,22 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "DROP TABLE IF EXISTS policy_statistics",
         "UPDATE decision_items SET success_units = NULL, due_at = decided_at"
         " WHERE reward_state <> 'imported' AND action <> 'do_nothing'",
+    ),
+    # Who said what of a customer, and when. What is known from before was said by nobody: it gives way to all that is
+    # said from now on, but a refusal counts as made now, as nobody kept when it was. Contacts made elsewhere count.
+    5: (
+        "CREATE TABLE statements (customer_id VARCHAR(128) NOT NULL, said TEXT NOT NULL, PRIMARY KEY (customer_id))"
+        " WITHOUT ROWID",
+        "INSERT INTO notes (name, value) VALUES ('statements-since', :now)",
+        "INSERT INTO reservations (customer_id, reserved_at, decision_id, rank, action, channel, action_group,"
+        " action_class, expires_at, shown_at, state)"
+        " SELECT i.customer_id, i.decided_at, i.decision_id, i.rank, i.action, i.channel, i.action_group, 'marketing',"
+        " i.closes_at, i.shown_at, CASE"
+        " WHEN i.shown_at IS NOT NULL OR EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = i.decision_id"
+        " AND o.rank = i.rank AND o.kind <> 'failed') THEN 'committed'"
+        " WHEN EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = i.decision_id AND o.rank = i.rank)"
+        " THEN 'released' ELSE 'imported' END"
+        " FROM decision_items i WHERE i.reward_state = 'imported' AND i.action <> 'do_nothing'",
     ),
 }
 LATEST = max(MIGRATIONS)
@@ -94,4 +111,5 @@ def _migrate(connection: Connection, found: int) -> None:
     for version in range(found + 1, LATEST + 1):
         for statement in MIGRATIONS[version]:
             layout = "" if connection.dialect.name == "postgresql" else "WITHOUT ROWID"
-            connection.execute(text(statement.replace("WITHOUT ROWID", layout)))
+            made = text(statement.replace("WITHOUT ROWID", layout))
+            connection.execute(made, {"now": str(now())} if ":now" in statement else {})

@@ -29,6 +29,16 @@ customers = Table(
     Column("contact_version", BigInteger, nullable=False, server_default="0"),
 )
 
+#: What was said of each customer, from which `customers` follows: a JSON array of `features.statements.Statement`.
+#: Apart from `customers`, whose rows every decision reads.
+statements = Table(
+    "statements",
+    metadata,
+    Column("customer_id", _Id, primary_key=True),
+    Column("said", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Who is not to be contacted by anybody about anything, known customer or not.
 suppressions = Table(
     "suppressions",
@@ -144,7 +154,8 @@ reservations = Table(
     Column("expires_at", BigInteger, nullable=False),
     # When it was displayed or delivered, as in decision_items.
     Column("shown_at", BigInteger),
-    # reserved: promised with the decision; committed: shown or delivered; released: expired or failed.
+    # reserved: promised with the decision; committed: shown or delivered; released: expired or failed; imported: made
+    # elsewhere as far as is known, until it is told that it failed.
     Column("state", String(16), nullable=False),
     Index("reservations_of_decision", "decision_id", "rank", unique=True),
     sqlite_with_rowid=False,

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.clock import DAY, HOUR
 from features.domain import DO_NOTHING, Arm, Customer, Decision, Event, Item, Outcome, Versions
@@ -26,6 +28,7 @@ from features.ledger import (
     open_ledger,
     read_arrow,
 )
+from features.statements import Statement, described
 
 NOW = 1_790_000_000_000_000
 MAIL = Arm("offer", "email")
@@ -322,7 +325,7 @@ def test_what_a_decision_looked_at_of_the_customer_is_there_to_be_learned_from(l
 
 def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: Ledger) -> None:
     past = [decision("d1"), decision("d2"), decision("d1")]
-    assert ledger.import_decisions(past) == Appended(2, 1)
+    assert ledger.import_decisions(past) == Appended(2, 1, contacts=2)
     assert ledger.import_decisions(past) == Appended(0, 3)
     assert ledger.decision("d1").origin == "import"
     assert ledger.decision("d1").record is None
@@ -331,7 +334,46 @@ def test_past_decisions_are_imported_once_and_never_learned_from_online(ledger: 
     assert position > 0
     assert items == []
     assert ledger.due(NOW + 100 * DAY, 10) == []
-    assert ledger.count("reservations") == 0
+
+
+def test_contacts_made_elsewhere_count_like_our_own_and_move_decisions_under_way(known: Ledger) -> None:
+    nothing = decision("d2", at=NOW + 2, items=[item(DO_NOTHING)])
+    past = [decision("d1", at=NOW + 1), nothing, decision("d3", at=NOW + 3, items=[item(Arm("call", "phone"))])]
+    assert known.import_decisions(past, {"call": "service"}) == Appended(3, 0, contacts=2)
+    version, slots = contacts(known, 0)
+    assert [(s.arm, s.reserved_at, s.action_class, s.state) for s in slots] == [
+        (MAIL, NOW + 1, "marketing", "imported"),
+        (Arm("call", "phone"), NOW + 3, "service", "imported"),
+    ]
+    with pytest.raises(ContactTaken):
+        append(known, decision("d9"), version=0)
+    assert known.import_decisions(past) == Appended(0, 3)
+    assert contacts(known, 0) == (version, slots)
+    assert known.release_expired(NOW + 100 * DAY) == 0
+
+
+def test_contacts_made_elsewhere_count_for_nothing_where_that_is_said_and_do_once_it_is_not(known: Ledger) -> None:
+    assert known.import_decisions([decision("d1")], counts=False) == Appended(1, 0)
+    assert contacts(known, 0) == (0, [])
+    assert known.import_decisions([decision("d1")]) == Appended(0, 1, contacts=1)
+
+
+def test_an_imported_contact_whose_id_is_taken_by_another_decision_counts_for_nothing(known: Ledger) -> None:
+    append(known, decision("d1", items=[item(DO_NOTHING)]))
+    known.import_decisions([decision("d2")])
+    others = [decision("d1"), decision("d2", at=NOW + 1), decision("d2", "c2")]
+    assert known.import_decisions(others) == Appended(0, 3)
+    assert [s.decision_id for s in contacts(known, 0)[1]] == ["d2"]
+
+
+@pytest.mark.parametrize("kinds", [("failed",), ("failed", "seen"), ("seen", "failed"), ("ignored",)])
+def test_a_contact_made_elsewhere_that_failed_counts_not_unless_it_was_made_after_all(
+    known: Ledger, kinds: tuple[str, ...]
+) -> None:
+    known.import_decisions([decision("d1")])
+    for number, kind in enumerate(kinds):
+        known.append_outcomes([outcome(number, kind=kind)], NOW)
+    assert [s.state for s in contacts(known, 0)[1]] == ([] if kinds == ("failed",) else ["committed"])
 
 
 def test_the_items_of_a_customer_and_action_are_found_latest_first(ledger: Ledger) -> None:
@@ -357,7 +399,7 @@ def test_the_items_of_a_customer_and_action_are_found_latest_first(ledger: Ledge
     assert one == DecidedItem("d2", 1, "c1", push, NOW + 5, NOW + 5 + 7 * DAY)
     assert ledger.decided_items(["d1", "d9"]) == {("d1", 1): DecidedItem("d1", 1, "c1", MAIL, NOW, NOW + 7 * DAY)}
     assert ledger.decided_for(["c1", "c9"]) == {
-        ("c1", "offer"): [(NOW, "d1", 1), (NOW + 5, "d2", 1), (NOW + 7, "d3", 1)]
+        ("c1", "offer"): [(NOW, "d1", 1, "email"), (NOW + 5, "d2", 1, "push"), (NOW + 7, "d3", 1, "email")]
     }
 
 
@@ -443,31 +485,135 @@ def test_outcomes_come_with_their_arm_when_asked_for(known: Ledger) -> None:
 
 def test_opting_out_denies_the_channel_for_every_purpose_from_then_on(known: Ledger) -> None:
     known.put_customers([Customer("c1", consents={"email": "granted", "service/email": "granted", "sms": "granted"})])
-    append(known, decision("d1"))
+    append(known, decision("d1"), version=1)
     known.append_outcomes([outcome(1, kind="opted_out")], NOW)
     denied = {"email": "denied", "service/email": "denied", "sms": "granted"}
-    assert known.customer("c1") == Customer("c1", consents=denied)
+    assert known.customer("c1") == Customer("c1", NOW - 100 * DAY, consents=denied)
     with pytest.raises(ContactTaken):  # a decision under way saw the old consents
-        append(known, decision("d2"), version=1)
+        append(known, decision("d2"), version=2)
 
 
 def test_an_opt_out_told_again_does_not_undo_a_consent_given_since(known: Ledger) -> None:
     append(known, decision("d1"))
     known.append_outcomes([outcome(1, kind="opted_out")], NOW)
+    known.take_statements({"c1": [Statement("crm", NOW + 2 * HOUR, True, {"consents.email": "granted"})]})
+    known.append_outcomes([outcome(1, kind="opted_out", at=NOW + 3 * HOUR)], NOW)
+    assert consents_of(known) == {"email": "granted"}
+
+
+def consents_of(ledger: Ledger, customer_id: str = "c1") -> dict[str, str]:
+    found = ledger.customer(customer_id)
+    assert found is not None
+    return dict(found.consents)
+
+
+def test_an_opt_out_outlives_every_grant_that_is_not_dated_later(known: Ledger) -> None:
+    append(known, decision("d1"))
+    known.append_outcomes([outcome(1, kind="opted_out", at=NOW)], NOW)
+    known.put_customers([Customer("c1", consents={"email": "granted"})], source="crm", at=NOW + DAY)
+    known.take_statements({"c1": [Statement("crm", NOW, True, {"consents.email": "granted"})]})
+    assert consents_of(known) == {"email": "denied"}
+    known.take_statements({"c1": [Statement("crm", NOW + 1, True, {"consents.email": "granted"})]})
+    assert consents_of(known) == {"email": "granted"}
+
+
+@pytest.mark.parametrize(
+    ("refused", "items", "consents"),
+    [
+        ({}, [item()], {"email": "denied", "push": "granted"}),
+        ({"o1": "push"}, [item()], {"email": "granted", "push": "denied"}),
+        ({"o1": "*"}, [item()], {"*": "denied", "email": "denied", "push": "denied"}),
+        ({}, [item(DO_NOTHING)], {"*": "denied", "email": "denied", "push": "denied"}),
+    ],
+    ids=["of its decision", "of the channel it names", "of all", "of a decision to do nothing"],
+)
+def test_an_opt_out_is_about_the_channel_it_names_or_its_decisions_or_all(
+    known: Ledger, refused: dict[str, str], items: list[Item], consents: dict[str, str]
+) -> None:
+    known.put_customers([Customer("c1", consents={"email": "granted", "push": "granted"})])
+    append(known, decision("d1", items=items), version=1)
+    known.append_outcomes([outcome(1, kind="opted_out")], NOW, refused)
+    assert consents_of(known) == consents
+
+
+def test_an_opt_out_of_a_stranger_is_kept_and_holds_when_they_become_known(ledger: Ledger) -> None:
+    said = Outcome("o1", "none", "new", "", "opted_out", NOW)
+    ledger.append_outcomes([said], NOW, {"o1": "sms"})
+    ledger.append_events([event(1, "new", NOW + 1)])
+    ledger.put_customers([Customer("new", consents={"sms": "granted", "email": "granted"})], source="crm", at=NOW + 2)
+    assert ledger.customer("new") == Customer("new", NOW, None, {"sms": "denied", "email": "granted"})
+
+
+def test_what_one_source_says_leaves_what_another_said_as_it_is(ledger: Ledger) -> None:
+    people = Customer("c1", NOW, "Europe/Rome", {"email": "denied"}, {"tier": "gold"})
+    ledger.put_customers([people], source="shop:people", at=1)
+    ledger.put_customers([Customer("c1", attributes={"score": 7.0})], source="shop:scores", at=2)
+    assert ledger.customer("c1") == replace(people, attributes={"tier": "gold", "score": 7.0})
+
+
+def test_the_same_said_again_changes_nothing_even_if_others_have_spoken_since(ledger: Ledger) -> None:
+    for source, at, tier in (("old", 1, "gold"), ("new", 2, "silver"), ("old", 3, "gold")):
+        ledger.put_customers([Customer("c1", attributes={"tier": tier})], source=source, at=at)
+    assert ledger.customer("c1") == Customer("c1", attributes={"tier": "silver"})
+    ledger.put_customers([Customer("c1", attributes={"tier": "bronze"})], source="old", at=4)
+    assert ledger.customer("c1") == Customer("c1", attributes={"tier": "bronze"})
+
+
+def test_a_change_of_consents_moves_decisions_under_way_and_other_changes_do_not(known: Ledger) -> None:
+    known.put_customers([Customer("c1", zone="UTC", attributes={"age": 5})])
+    assert contacts(known, 0)[0] == 0
     known.put_customers([Customer("c1", consents={"email": "granted"})])
-    known.append_outcomes([outcome(1, kind="opted_out")], NOW)
-    found = known.customer("c1")
-    assert found is not None
-    assert found.consents == {"email": "granted"}
+    known.put_customers([Customer("c1", consents={"email": "granted"})])
+    assert contacts(known, 0)[0] == 1
 
 
-def test_a_denied_consent_is_kept_and_of_a_stranger_is_nothing(known: Ledger) -> None:
-    known.deny_consent("c1", "sms")
-    known.deny_consent("nobody", "sms")
-    found = known.customer("c1")
-    assert found is not None
-    assert found.consents == {"sms": "denied"}
-    assert known.customer("nobody") is None
+MOMENTS = st.integers(1, 4)
+SAID = st.one_of(
+    st.tuples(st.just("attributes.tier"), st.sampled_from(["gold", "silver", 5, True, None])),
+    st.tuples(st.just("zone"), st.sampled_from(["UTC", "Europe/Rome"])),
+    st.tuples(st.just("created_at"), st.integers(1, 3)),
+    st.tuples(
+        st.sampled_from(["consents.email", "consents.service/email", "consents.marketing/*", "consents.push"]),
+        st.sampled_from(["granted", "denied", "revoked", "unknown", "granted@2026-12-31"]),
+    ),
+    st.tuples(st.sampled_from(["opt_out.email", "opt_out.*"]), st.just(value=True)),
+)
+DATED = st.builds(
+    lambda source, at, fields: Statement(source, at, True, dict(fields)),
+    st.sampled_from(["crm", "shop"]),
+    MOMENTS,
+    st.lists(SAID, min_size=1, max_size=4),
+)
+
+
+@pytest.mark.parametrize("rounds", [40])
+def test_dated_statements_make_the_same_customer_in_any_order_and_portions(ledger: Ledger, rounds: int) -> None:
+    made = 0
+
+    @given(st.lists(DATED, min_size=1, max_size=7), st.randoms(use_true_random=False), st.integers(1, 4))
+    @settings(max_examples=rounds)
+    def law(statements: list[Statement], draw: random.Random, portion: int) -> None:
+        nonlocal made
+        made += 1
+        shuffled = draw.sample(statements, len(statements)) + draw.sample(statements, 1)
+        ledger.take_statements({f"a{made}": statements})
+        for start in range(0, len(shuffled), portion):
+            ledger.take_statements({f"b{made}": shuffled[start : start + portion]})
+        one, other = ledger.customer(f"a{made}"), ledger.customer(f"b{made}")
+        assert one is not None
+        assert other is not None
+        assert one == replace(other, customer_id=one.customer_id)
+        assert one == described(one.customer_id, statements)
+
+    law()
+
+
+def test_writers_at_once_lose_nothing_of_what_they_say_of_one_customer(ledger: Ledger) -> None:
+    def tell(n: int) -> None:
+        ledger.put_customers([Customer("c1", attributes={f"a{n}": n})], source=f"s{n}", at=n)
+
+    assert at_once(*[lambda n=n: tell(n) for n in range(8)]) == [None] * 8
+    assert ledger.customer("c1") == Customer("c1", attributes={f"a{n}": n for n in range(8)})
 
 
 def test_a_suppressed_customer_is_read_as_such_until_it_is_lifted(known: Ledger) -> None:

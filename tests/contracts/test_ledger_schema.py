@@ -11,13 +11,15 @@ from features.catalogue import EMPTY_CATALOGUE
 from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, Customer, Outcome
 from features.errors import NotReady
-from features.ledger import engine, open_ledger, schema, tables
+from features.ledger import engine, open_ledger, people, schema, tables
+from features.statements import Statement
 from tests.contracts.test_ledger import NOW, append, decision, item, outcome
 from training.learner import learn_round
 
 #: What version 1 had otherwise, told by undoing what came since.
 BACK_TO_1 = (
     "DROP TABLE schema_version",
+    "DROP TABLE statements",
     "DROP TABLE reservations",
     "CREATE TABLE reservations (decision_id VARCHAR(128) NOT NULL, rank INTEGER NOT NULL,"
     " customer_id VARCHAR(128) NOT NULL, action VARCHAR(128) NOT NULL, channel VARCHAR(64) NOT NULL,"
@@ -33,6 +35,14 @@ BACK_TO_1 = (
     "ALTER TABLE decision_items DROP COLUMN due_at",
     "ALTER TABLE decision_items DROP COLUMN success_units",
     "CREATE INDEX items_open ON decision_items (closes_at) WHERE reward_state = 'open'",
+)
+
+
+#: What version 4 had otherwise.
+BACK_TO_4 = (
+    "DROP TABLE statements",
+    "DELETE FROM reservations",
+    "UPDATE schema_version SET version = 4",
 )
 
 
@@ -129,6 +139,52 @@ def test_a_migration_that_fails_changes_nothing(ledger_url: str, monkeypatch: py
     monkeypatch.undo()
     ledger = open_ledger(ledger_url)
     assert [ledger.decision(f"d{n}").items[0].arm for n in range(2)] == [Arm("offer", "email")] * 2
+    ledger.close()
+
+
+def as_version_4(url: str) -> None:
+    """A ledger that knows customers, one of whom refused e-mail, and contacts made elsewhere, of which one failed."""
+    ledger = open_ledger(url)
+    ledger.import_decisions([decision(f"d{n}") for n in range(3)] + [decision("d3", items=[item(DO_NOTHING)])])
+    ledger.append_outcomes([outcome(1, "d1", "failed"), outcome(2, "d2", "seen")], NOW)
+    ledger.close()
+    opened = engine.create(url)
+    customers = (
+        "INSERT INTO customers (customer_id, created_at, zone, consents, attributes) VALUES"
+        """ ('c1', 5, 'Europe/Rome', '{"email"\\:"denied","push"\\:"granted"}', '{"tier"\\:"gold"}')"""
+    )
+    with engine.writing(opened) as connection:
+        for statement in (*BACK_TO_4, customers):
+            connection.execute(text(statement))
+    opened.dispose()
+
+
+def test_a_refusal_from_before_statements_were_kept_stands_until_a_dated_grant(ledger_url: str) -> None:
+    as_version_4(ledger_url)
+    ledger = open_ledger(ledger_url)
+    since = int(ledger.note(people.SINCE) or 0)
+    ledger.put_customers([Customer("c1", consents={"email": "granted", "push": "denied"})], source="crm", at=since + 1)
+    known = Customer("c1", 5, "Europe/Rome", {"email": "denied", "push": "denied"}, {"tier": "gold"})
+    assert ledger.customer("c1") == known
+    for said_at, email in ((since, "denied"), (since + 1, "granted")):
+        granted = Statement("crm", said_at, True, {"consents.email": "granted", "attributes.tier": "silver"})
+        ledger.take_statements({"c1": [granted]})
+        found = ledger.customer("c1")
+        assert found is not None
+        assert (found.consents["email"], found.attributes) == (email, {"tier": "silver"})
+    ledger.close()
+
+
+def test_contacts_made_elsewhere_count_after_the_migration_but_those_that_failed(ledger_url: str) -> None:
+    as_version_4(ledger_url)
+    ledger = open_ledger(ledger_url)
+    slots = ledger.before_decision("-", "c1", 0).slots
+    assert [(s.decision_id, s.state, s.reserved_at, s.action_class) for s in slots] == [
+        ("d0", "imported", NOW, "marketing"),
+        ("d2", "committed", NOW, "marketing"),
+    ]
+    ledger.append_outcomes([outcome(3, "d0", "failed"), outcome(4, "d1", "seen")], NOW)
+    assert [s.decision_id for s in ledger.before_decision("-", "c1", 0).slots] == ["d1", "d2"]
     ledger.close()
 
 

@@ -11,8 +11,8 @@ from features.catalogue import Action, Catalogue, Channel, Reward
 from features.clock import DAY, HOUR, MINUTE, format_time, parse_time
 from features.domain import Arm, Customer, Decision, Item, OutcomeKind, Versions
 from features.errors import InvalidInput, NotFound
-from features.ledger import Ledger, open_ledger, read_arrow
-from serving.attribution import no_decision
+from features.ledger import Ledger, no_decision, open_ledger, read_arrow
+from features.statements import Statement
 from serving.intake import Intake
 from serving.schema import EventMessage, OutcomeMessage, ShownRequest
 
@@ -160,7 +160,7 @@ def test_opting_out_of_a_channel_holds_though_no_decision_is_found_and_is_not_re
     found = ledger.customer("anna")
     assert found is not None
     assert found.consents == {"email": "denied"}
-    ledger.put_customers([Customer("anna", consents={"email": "granted"})])
+    ledger.take_statements({"anna": [Statement("crm", NOW + 1, True, {"consents.email": "granted"})]})
     Intake(ledger).outcomes([said], NOW)
     found = ledger.customer("anna")
     assert found is not None
