@@ -8,7 +8,7 @@ from features.statements import ATTRIBUTES, CONSENTS, Statement, taken_in
 
 #: Customers kept until they are told: some 1 kB each. All rows of one are told at once, so that a file in which they
 #: differ says what its last row says, also for the moment between two batches. Rows further apart are told one by one.
-_MOST = 100_000
+_MOST = 10_000
 #: Customers told in one transaction.
 _BATCH = 5_000
 

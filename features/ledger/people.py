@@ -31,8 +31,6 @@ class _Known:
     customer: Customer
     contact_version: int = 0
     statements: Sequence[Statement] | None = None
-    #: Just added: nobody has decided anything on what was known before.
-    new: bool = False
 
 
 def take_statements(
@@ -45,15 +43,14 @@ def take_statements(
     """
     names = sorted(said)  # so that two writers of the same customers wait for each other, never in a ring
     known = _locked(connection, names)
-    seen = first_seen or {}
-    strangers = [Customer(name, seen.get(name)) for name in names if name not in known]
-    added = database.insert_new(connection, t.customers, [customer_row(one) for one in strangers])
-    known |= {one.customer_id: _Known(one, new=True) for one in strangers}
+    strangers, statements = _added(said, [name for name in names if name not in known], first_seen or {})
+    added = database.insert_new(connection, t.customers, strangers)
     if added < len(strangers):  # another writer added some of them in this very moment
-        known |= _locked(connection, [one.customer_id for one in strangers])
+        known |= _locked(connection, [row["customer_id"] for row in strangers])
+        statements = []
     since = int(connection.scalar(select(t.notes.c.value).where(t.notes.c.name == SINCE)) or 0)
-    customers, statements = [], []
-    for name in names:
+    customers = []
+    for name in known:
         customer, after = _after(known[name], said[name], since)
         if after is not None:
             statements.append({"customer_id": name, "said": as_json(after)})
@@ -74,6 +71,22 @@ def move_contacts(connection: Connection, customer_ids: Sequence[str]) -> None:
         connection.execute(update(t.customers).where(some).values(contact_version=c.contact_version + 1), given)
 
 
+def _added(
+    said: Mapping[str, Sequence[Statement]], names: Sequence[str], first_seen: Mapping[str, int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of customers unknown so far, and of what was said of them."""
+    customers, statements = [], []
+    for name in names:
+        seen = first_seen.get(name)
+        told: Sequence[Statement] = () if seen is None else without_source(Customer(name, seen), 0)
+        for one in said[name]:
+            told = taken_in(told, one)
+        customers.append(customer_row(described(name, told)))
+        if told:
+            statements.append({"customer_id": name, "said": as_json(told)})
+    return customers, statements
+
+
 def _after(
     known: _Known, said: Sequence[Statement], since: int
 ) -> tuple[dict[str, Any] | None, Sequence[Statement] | None]:
@@ -88,7 +101,7 @@ def _after(
     customer = described(before.customer_id, after)
     if customer == before:
         return None, after
-    moved = customer.consents != before.consents and not known.new
+    moved = customer.consents != before.consents
     return customer_row(customer) | {"contact_version": known.contact_version + moved}, after
 
 
