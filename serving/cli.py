@@ -9,6 +9,7 @@ import typer
 
 from features.cli import Home
 from features.errors import InvalidInput, NoData
+from features.ids import typed_id
 from serving import batch_cli, feature_changes, replay_cli, suppression_cli
 from serving.ramp import command as ramp_command
 
@@ -147,7 +148,8 @@ def decide(
     if out is not None:
         batch_cli.decide_all(load_settings(home), out, channels, run, record)
         return
-    message = DecideRequest(f"cli-{uuid.uuid4()}", customer_id or "", channels, limit=limit, explain=as_json)
+    name = typed_id(customer_id or "")
+    message = DecideRequest(f"cli-{uuid.uuid4()}", name, channels, limit=limit, explain=as_json)
     if not record:
         with looking(load_settings(home)) as decider:
             if as_json:
@@ -187,7 +189,7 @@ def explain(
 
     ledger = existing_ledger(load_settings(home).ledger)
     try:
-        stored = ledger.decision(decision_id)
+        stored = ledger.decision(typed_id(decision_id, "decision_id"))
         if stored.record is None:
             raise NotFound("this decision was imported: there is no record of how it was made")
         record = msgspec.json.decode(stored.record)

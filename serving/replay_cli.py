@@ -8,6 +8,7 @@ import typer
 
 from features.cli import Home
 from features.errors import InvalidInput
+from features.ids import typed_id
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,12 +34,13 @@ def replay(
 
     if every == (decision_id is not None):
         raise InvalidInput("say which decision to replay, or --all of them")
+    name = None if decision_id is None else typed_id(decision_id, "decision_id")
     settings = load_settings(home)
     ledger = existing_ledger(settings.ledger)
     tally, last = Tally(), None
     try:
         total = ledger.count_live() if every else 1
-        verdicts = replay(ledger, settings.bundle_folder, decision_id)
+        verdicts = replay(ledger, settings.bundle_folder, name)
         for last in track(verdicts, "replaying", total, console=Console(stderr=True)):
             tally.add(last)
     finally:

@@ -8,6 +8,7 @@ import typer
 
 from features.cli import Home
 from features.errors import InvalidInput, NotFound
+from features.ids import typed_id
 
 
 def suppress(
@@ -18,27 +19,29 @@ def suppress(
 ) -> None:
     """Put a customer on the suppression list, which wins over everything, or take them off it."""
     from features.clock import now
-    from features.domain import MAX_ID_LENGTH
     from features.ledger import open_ledger
     from features.settings import load_settings
 
-    if customer_id is not None and not 0 < len(customer_id) <= MAX_ID_LENGTH:
-        raise InvalidInput(f"a customer id has 1 to {MAX_ID_LENGTH} characters", field="customer_id")
-    if customer_id is not None and not lift and not (reason and len(reason) <= 200):
+    name = None if customer_id is None else typed_id(customer_id)
+    why = (reason or "").strip()
+    if name is not None and not lift and not 0 < len(why) <= 200:
         raise InvalidInput(
             "say why with --reason, in 200 characters at most; --lift takes off the list", field="reason"
         )
     ledger = open_ledger(load_settings(home).ledger)
     try:
-        if customer_id is None:
+        if name is None:
             for one in ledger.suppressions():
                 typer.echo(f"{one.customer_id}\t{one.reason}")
         elif lift:
-            if not ledger.lift_suppression(customer_id):
-                raise NotFound("this customer is not on the suppression list", field="customer_id")
-            typer.echo("lifted")
+            # Also as it was typed, for what an earlier Segue put on the list with its blanks.
+            if not (ledger.lift_suppression(name) | ledger.lift_suppression(customer_id or "")):
+                raise NotFound(f"{name!r} is not on the suppression list", field="customer_id")
+            typer.echo(f"lifted: {name}")
         else:
-            ledger.suppress(customer_id, reason or "", now())
-            typer.echo("suppressed")
+            ledger.suppress(name, why, now())
+            typer.echo(f"suppressed: {name}")
+            if ledger.customer(name) is None:
+                typer.echo("note: no customer is known by this id; is it spelled as in your files?", err=True)
     finally:
         ledger.close()

@@ -117,7 +117,8 @@ def _locked(connection: Connection, customer_ids: Sequence[str]) -> dict[str, _K
         # Only now: in a join one would see what was said before another writer's lock was waited for.
         said = select(s.customer_id, s.said).where(s.customer_id.in_(select(c.customer_id).where(some)))
         for customer_id, text in connection.execute(said, given).cursor.fetchall():
-            found[customer_id].statements = _statements(text)
+            if customer_id in found:  # else added since by another writer, which the insertion will show
+                found[customer_id].statements = _statements(text)
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from features.domain import Customer
 from features.errors import SegueError
 from features.ledger import open_ledger
 from features.settings import Settings
@@ -127,10 +128,35 @@ def test_a_customer_is_suppressed_listed_and_taken_off_the_list(app: typer.Typer
         result = CliRunner().invoke(app, ["suppress", *words, "--home", str(tmp_path)], catch_exceptions=False)
         return result.output.strip()
 
-    assert run("anna", "--reason", "court order") == "suppressed"
+    assert run("anna", "--reason", "court order").splitlines()[0] == "suppressed: anna"
     assert run() == "anna\tcourt order"
-    assert run("anna", "--lift") == "lifted"
+    assert run("anna", "--lift") == "lifted: anna"
     assert run() == ""
     for words in (("anna",), ("anna", "--lift"), ("x" * 129, "--reason", "r"), ("anna", "--reason", "r" * 201)):
         with pytest.raises(SegueError, match=r"reason|list|characters"):
             run(*words)
+
+
+def test_blanks_around_a_typed_id_do_not_count_and_an_unknown_customer_is_said_to_be_one(
+    app: typer.Typer, tmp_path: Path
+) -> None:
+    ledger = open_ledger(Settings(home=tmp_path).ledger)
+    ledger.put_customers([Customer("U1")])
+    ledger.suppress("U3 ", "typed with a blank in earlier days", 1)
+
+    def run(*words: str) -> list[str]:
+        result = CliRunner().invoke(app, ["suppress", *words, "--home", str(tmp_path)], catch_exceptions=False)
+        return str(result.output).splitlines()
+
+    assert run(" U1 ", "--reason", " asked ") == ["suppressed: U1"]
+    told = run("u1\t", "--reason", "asked")
+    assert told[0] == "suppressed: u1"
+    assert "no customer is known by this id" in told[1]
+    assert [(one.customer_id, one.reason) for one in ledger.suppressions()][:1] == [("U1", "asked")]
+    assert run("U1\n", "--lift") == ["lifted: U1"]
+    assert run("U3 ", "--lift") == ["lifted: U3"]
+    assert [one.customer_id for one in ledger.suppressions()] == ["u1"]
+    for words in (("   ", "--reason", "asked"), ("U\x07 1", "--lift"), ("U1", "--reason", "  ")):
+        with pytest.raises(SegueError):
+            run(*words)
+    ledger.close()

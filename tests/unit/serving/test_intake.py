@@ -167,6 +167,65 @@ def test_opting_out_of_a_channel_holds_though_no_decision_is_found_and_is_not_re
     assert found.consents == {"email": "granted"}
 
 
+MAIL_AND_WEB = Catalogue(
+    "v", {"email": Channel("email"), "web": Channel("web")}, (), {"offer": Action("offer", "g")}, ()
+)
+
+
+def opts_out(name: str = "o1", **given: object) -> OutcomeMessage:
+    fields = {"customer_id": "anna"} | given
+    return OutcomeMessage(name, OutcomeKind.OPTED_OUT, format_time(NOW), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", list(OutcomeKind))
+def test_a_channel_nobody_has_is_refused_by_name_with_those_there_are(ledger: Ledger, kind: OutcomeKind) -> None:
+    said = OutcomeMessage("o1", kind, format_time(NOW), customer_id="anna", action="offer", channel="Web")
+    (rejected,) = Intake(ledger, lambda: MAIL_AND_WEB).outcomes([said], NOW).rejected
+    assert (rejected.error.code, rejected.error.status, rejected.error.field) == ("unknown_channel", 422, "channel")
+    assert "email, web" in rejected.error.message
+    found = ledger.customer("anna")
+    assert found is not None
+    assert found.consents == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "consents"),
+    [
+        ({"channel": "email"}, {"email": "denied"}),
+        ({"action": "offer", "channel": "web"}, {"web": "denied"}),
+        ({"action": "offer"}, {"*": "denied"}),
+        ({"action": "no such action"}, {"*": "denied"}),
+        ({}, {"*": "denied"}),
+        ({"decision_id": "d1"}, {"web": "denied"}),
+    ],
+)
+def test_an_opt_out_is_about_the_channel_named_or_its_decisions_or_about_all(
+    ledger: Ledger, given: dict[str, str], consents: dict[str, str]
+) -> None:
+    intake = Intake(ledger, lambda: MAIL_AND_WEB)
+    taken = intake.outcomes([opts_out(**given)], NOW)
+    assert (taken.appended.accepted, taken.rejected) == (1, ())
+    found = ledger.customer("anna")
+    assert found is not None
+    assert found.consents == consents
+    assert intake.outcomes([opts_out(**given)], NOW).appended.duplicates == 1
+
+
+def test_an_opt_out_that_belongs_to_no_decision_says_what_it_does(ledger: Ledger) -> None:
+    intake = Intake(ledger, lambda: MAIL_AND_WEB)
+    taken = intake.outcomes([opts_out(action="Offer"), opts_out("o2", channel="email")], NOW)
+    reasons = [one.reason for one in taken.unattributed]
+    assert "no action of this name; the customer gets nothing more at all" in reasons[0]
+    assert reasons[1] == "it names no action; the customer gets nothing more by email"
+
+
+def test_only_an_opt_out_may_name_nothing_but_a_customer(ledger: Ledger) -> None:
+    said = [OutcomeMessage("o1", OutcomeKind.COMPLAINED, format_time(NOW), customer_id="anna")]
+    assert [r.error.field for r in Intake(ledger).outcomes(said, NOW).rejected] == ["decision_id"]
+    nobody = OutcomeMessage("o2", OutcomeKind.OPTED_OUT, format_time(NOW))
+    assert [r.error.field for r in Intake(ledger).outcomes([nobody], NOW).rejected] == ["decision_id"]
+
+
 def test_a_display_commits_the_contact(ledger: Ledger) -> None:
     Intake(ledger).shown(ShownRequest("d1"), NOW)
     assert ledger.before_decision("-", "anna", 0).slots[0].state == "committed"
