@@ -25,7 +25,10 @@ def description(prefix: str = "", example: Example | None = None) -> dict[str, A
     messages = (DecideRequest, ShownRequest, OutcomeMessage, OutcomesRequest, EventMessage, EventsRequest, Id)
     schemas, components = msgspec.json.schema_components(messages, ref_template="#/components/schemas/{name}")
     by_type: dict[Any, dict[str, Any]] = dict(zip(messages, schemas, strict=True))
-    outcome = {"allOf": [by_type[OutcomeMessage], _either(("decision_id",), ("customer_id", "action"))]}
+    # Who opts out need not say of what.
+    opted_out = {"required": ["customer_id"], "properties": {"customer_id": _TEXT, "kind": {"const": "opted_out"}}}
+    named = {"anyOf": [*_either(("decision_id",), ("customer_id", "action"))["anyOf"], opted_out]}
+    outcome = {"allOf": [by_type[OutcomeMessage], named]}
     event = {"allOf": [by_type[EventMessage], _either(("customer_id",), ("anonymous_id",))]}
     components = _worded(components | _ANSWERS)
     # Whoever would do nothing needs no channel for it.
