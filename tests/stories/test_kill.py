@@ -119,7 +119,9 @@ def whole(url: str, answered: dict[str, bytes]) -> tuple[int, int]:
         ).all()
         ids = {row.decision_id for row in live}
         items = [tuple(row) for row in connection.execute(select(i.decision_id, i.rank, i.action)) if row[0] in ids]
-        contacts = [tuple(row) for row in connection.execute(select(r.decision_id, r.rank, r.action))]
+        elsewhere = set(connection.scalars(select(d.decision_id).where(d.origin == "import")))
+        slots = [tuple(row) for row in connection.execute(select(r.decision_id, r.rank, r.action))]
+        contacts = [slot for slot in slots if slot[0] not in elsewhere]
     opened.dispose()
     assert Counter(row.request_id for row in live) == Counter(list(answered))
     assert all(row.answer == answered[row.request_id] for row in live)

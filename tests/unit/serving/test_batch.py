@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from features.clock import HOUR
 from features.domain import DO_NOTHING, Customer, Decision
 from features.errors import Conflict
-from features.ledger import BeforeDecision, Ledger, ToAppend
+from features.ledger import BeforeDecision, Ledger, ToAppend, read_arrow
 from serving.batch import Batch, BatchRequest
 from serving.batch_file import COLUMNS, table_of
 from serving.cli import commands
@@ -25,6 +25,7 @@ from serving.engine import decide
 from serving.replay import SAME, replay
 from serving.request import Knowledge, Request
 from serving.schema import DecideRequest
+from serving.wiring import Parts
 
 Deciding = Callable[..., Any]
 NOW = 1_780_315_200_000_000
@@ -74,12 +75,18 @@ def test_everybody_gets_to_the_last_bit_what_the_service_would_decide(deciding: 
     assert {d.reason for d in together} >= {None, "holdout", "unknown_customer"}
 
 
+def promised(parts: Parts) -> int:
+    """Contacts that decisions made here have taken; those of the past stand beside them."""
+    found = read_arrow(parts.ledger.url, "SELECT count(*) FROM reservations WHERE state = 'reserved'")
+    return int(found.column(0)[0].as_py())
+
+
 def test_decisions_are_recorded_reserve_their_contacts_and_can_be_replayed(deciding: Deciding) -> None:
     parts = deciding()
     customers = parts.ledger.customer_ids(100)
     made = run(batch_of(parts), customers)
     contacts = [d for d in made if d.arm != DO_NOTHING]
-    assert (parts.ledger.count_live(), parts.ledger.count("reservations")) == (100, len(contacts))
+    assert (parts.ledger.count_live(), promised(parts)) == (100, len(contacts))
     assert {v.kind for v in replay(parts.ledger, parts.settings.bundle_folder)} == {SAME}
 
 
@@ -97,7 +104,7 @@ def test_a_dry_run_leaves_no_trace_and_says_the_same(deciding: Deciding) -> None
     parts = deciding()
     customers = parts.ledger.customer_ids(50)
     dry = run(batch_of(parts), customers, record=False)
-    assert (parts.ledger.count_live(), parts.ledger.count("reservations")) == (0, 0)
+    assert (parts.ledger.count_live(), promised(parts)) == (0, 0)
     assert list(map(msgspec.json.encode, run(batch_of(parts), customers))) == list(map(msgspec.json.encode, dry))
 
 

@@ -112,6 +112,16 @@ def test_a_slot_that_expired_unused_takes_no_contact_and_one_that_was_used_does(
     assert ask(NOW + DAY + 2 * HOUR)["reason"] == "no_eligible_action"
 
 
+def test_a_contact_another_tool_made_holds_back_the_next_unless_it_failed(ask: Ask, ledger: Ledger) -> None:
+    item = Item(1, Arm("offer", "email"), "g", 1.0, None, None, 0.0, 0.0, 0.0, None, NOW, NOW)
+    past = Decision("d0", "d0", "anna", NOW - HOUR, (item,), "action", None, None, Versions(None, "x", "x"))
+    ledger.import_decisions([past])
+    held = ask(NOW)
+    assert (held["reason"], held["defer_until"]) == ("no_eligible_action", format_time(NOW - HOUR + DAY))
+    ledger.append_outcomes([Outcome("o0", "d0", "anna", "offer", "failed", NOW)], NOW)
+    assert ask(NOW)["result"] == "action"
+
+
 def test_who_opts_out_is_contacted_no_more(ask: Ask, ledger: Ledger) -> None:
     report(ledger, ask(NOW), OutcomeKind.OPTED_OUT, NOW + HOUR)
     held = ask(NOW + 400 * DAY)
