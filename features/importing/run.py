@@ -46,7 +46,9 @@ def run_import(
     """
     began = time.perf_counter()
     paths = locate(mapping, source)
-    tables = {name: Table(mapping.files[name], found, watch or _unwatched) for name, found in paths.items()}
+    tables = {
+        name: Table(mapping.files[name], found, watch or (lambda _file, _read: None)) for name, found in paths.items()
+    }
     check_columns(mapping, tables)
     rejects = Rejects(settings.home / "rejects" / f"{mapping.name}.jsonl")
     try:
@@ -54,12 +56,7 @@ def run_import(
         run.go()
     finally:
         rejects.close()
-    seconds = time.perf_counter() - began
-    return run.report(seconds)
-
-
-def _unwatched(_file: str, _read: int) -> None:
-    pass
+    return run.report(time.perf_counter() - began)
 
 
 class _Run:

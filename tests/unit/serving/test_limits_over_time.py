@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from features.clock import DAY, HOUR, format_time, parse_time
-from features.domain import Customer, OutcomeKind
+from features.domain import Arm, Customer, Decision, Item, Outcome, OutcomeKind, Versions
 from features.ledger import Ledger, open_ledger
 from features.settings import Settings
 from serving.assignment import holdout_layer
