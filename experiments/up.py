@@ -97,21 +97,15 @@ def _run(plan: Plan, children: Children, console: Console) -> int:
         console.print(f"port {settings.port} is in use; taking {port}")
     address = f"http://{settings.host}:{port}"
     prepare_home(settings)
-    with Steps(console) as steps:
-        # Closed before others open it. What reads the ledger as Arrow is a second SQLite in this process: a file that
-        # it closes drops our locks too (sqlite.org/howtocorrupt.html, 2.2), another process then takes the log from
-        # under a connection of ours that stays open, and that one sees a "malformed" database.
-        with closing(open_ledger(settings.ledger)) as ledger:
+    with closing(open_ledger(settings.ledger)) as ledger:
+        with Steps(console) as steps:
             population = _prepare(plan, ledger, steps, console)
-        with steps.step("Starting the service"):
-            _start(settings, port, address, children)
-    console.print(steps.table())
-    _greet(population, address, settings, console)
-    with (
-        closing(open_ledger(settings.ledger)) as ledger,
-        httpx.Client(base_url=address, trust_env=False) as client,
-    ):
-        return _use(plan, population, client, children, ledger, console)
+            with steps.step("Starting the service"):
+                _start(settings, port, address, children)
+        console.print(steps.table())
+        _greet(population, address, settings, console)
+        with httpx.Client(base_url=address, trust_env=False) as client:
+            return _use(plan, population, client, children, ledger, console)
 
 
 def _prepare(plan: Plan, ledger: Ledger, steps: Steps, console: Console) -> Population:

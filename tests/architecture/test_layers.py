@@ -16,7 +16,6 @@ HOMES = {
     "evidently": ("training/drift.py",),
     "bentoml": ("serving/service.py",),
     "sqlalchemy": ("features/ledger/",),
-    "adbc_driver_sqlite": ("features/ledger/",),
     "adbc_driver_postgresql": ("features/ledger/",),
 }
 
