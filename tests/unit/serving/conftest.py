@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.history import write_history
+from experiments.history import history
 from experiments.simulator import World
 from features.catalogue import load_catalogue
 from features.clock import parse_time
@@ -108,12 +108,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (settings.catalogue_folder / "all.toml").write_text(SHOP)
     ledger = open_ledger(settings.ledger)
     world = World(seed=5, catalogue=load_catalogue(settings.catalogue_folder), size=400)
-    past = write_history(world, ledger, SHOP_NOW)
+    past = history(world, now=SHOP_NOW)
     consents = ({"email": "granted"}, {"email": "denied"}, {}, {"email": "granted"})
     ledger.put_customers(
         Customer(c.customer_id, c.created_at, ("Europe/Berlin", None)[n % 2], consents[n % 4])
         for n, c in enumerate(past.customers)
     )
+    ledger.append_events(past.events)
+    ledger.import_decisions(past.decisions, counts=False)  # tests of limits begin with none used up
+    ledger.append_outcomes(past.outcomes, SHOP_NOW)
     refresh_features(settings, ledger.url, SHOP_NOW)
     ledger.close()
     train(settings, SHOP_NOW, tracker=NoTracker())
