@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from features.figures import fixed
+
 _WIDTH, _LEFT, _RIGHT, _ROW = 760, 210, 30, 46
 #: An interval longer than this is cut off with an arrow, so that the others can still be read.
 _FURTHEST = 2.0
@@ -53,7 +55,7 @@ def _tick(value: float, x: float, height: int) -> str:
     zero = abs(value) < 1e-12
     style = 'stroke="currentColor" stroke-width="1.5"' if zero else 'stroke="var(--line)"'
     digits = 0 if abs(value * 100 - round(value * 100)) < 1e-6 else 1
-    text = "no effect" if zero else f"{100 * value:+.{digits}f} %"
+    text = "no effect" if zero else f"{fixed(100 * value, digits, sign=True)} %"
     return (
         f'<line x1="{x}" y1="8" x2="{x}" y2="{height - 30}" {style}/>'
         f'<text x="{x}" y="{height - 10}" text-anchor="middle">{text}</text>'

@@ -187,25 +187,24 @@ def simulate(
     With --replay, say what another catalogue (or --bundle, or --policy) would have done with the recorded requests.
     Without either, fill an empty home with simulated customers and their past.
     """
-    from rich.console import Console
-
+    from features.screen import screen
     from features.settings import load_settings
 
     if replay:
         from experiments.change.command import simulate_replay
 
-        simulate_replay(load_settings(home), catalogue, bundle, policy or [], Console())
+        simulate_replay(load_settings(home), catalogue, bundle, policy or [], screen())
         return
     if catalogue or bundle:
         raise InvalidInput("--catalogue and --bundle are tried on recorded requests: add --replay")
     if policy:
         from experiments.worlds.command import simulate_worlds
 
-        simulate_worlds(load_settings(home), policy, worlds or [], seeds, decisions, Console())
+        simulate_worlds(load_settings(home), policy, worlds or [], seeds, decisions, screen())
         return
     if worlds:
         raise InvalidInput("--worlds says where policies play: add --policy all, or the policy you mean")
     from experiments.homes import fill_home
     from features.clock import now
 
-    fill_home(load_settings(home), customers, now(), Console())
+    fill_home(load_settings(home), customers, now(), screen())

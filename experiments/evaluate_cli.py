@@ -30,6 +30,7 @@ from features.clock import now
 from features.errors import InvalidInput
 from features.figures import number
 from features.ledger import existing_ledger
+from features.screen import screen
 from features.settings import Settings, load_settings
 from serving.replay import Archive
 
@@ -59,8 +60,7 @@ def print_evaluation(question: Question) -> None:
 
     Raises InvalidInput for a log or a target at fault, NotFound for no file, NoData for an empty ledger.
     """
-    # An arm called `a` would else make an emoji of `constant:a:`, and one called `[b]` vanish.
-    console, settings = Console(emoji=False, markup=False, highlight=False), load_settings(question.home)
+    console, settings = screen(), load_settings(question.home)
     with _bar(console) as step:
         log, targets, notes = _read(question, settings, step("reading"))
         found = evaluate(log, targets, model=question.model, progress=step("reward models, intervals"))
@@ -98,13 +98,13 @@ def summary(found: Sequence[Evaluation]) -> Table:
         + f"{one.diagnostics.rows:,} rows, {number(one.logged_value)} earned a decision"
         for place, one in sorted(first.items(), key=lambda kept: kept[0] or 0)
     ]
-    table = Table(title=Text("; ".join(earned)))
+    table = Table(title="; ".join(earned))
     for heading in ("target", "value", "95 % interval", "difference to the log", "verdict"):
         table.add_column(heading, justify="left" if heading in ("target", "verdict") else "right")
     for one in found:
         best = one.headline
         shown = (number(best.value), between(best.interval), between(one.gain.interval))
-        table.add_row(*map(Text, (title_of(one), *shown, str(one.verdict))))
+        table.add_row(title_of(one), *shown, str(one.verdict))
     return table
 
 
@@ -112,7 +112,7 @@ def table_of(one: Evaluation) -> Table:
     """Every estimator of one target, under the diagnostics of its weights."""
     d = one.diagnostics
     table = Table(
-        title=Text(title_of(one)),
+        title=title_of(one),
         caption=f"effective sample {d.effective_sample_size:,.0f} of {d.rows:,} rows, largest weight "
         f"{number(d.largest_weight)}, mean weight {d.mean_weight:.3f} ± {d.mean_weight_error:.3f}, "
         f"support {d.support:.1%}"
@@ -120,14 +120,14 @@ def table_of(one: Evaluation) -> Table:
     )
     if one.insufficient is not None:
         table.add_column("no number is given")
-        table.add_row(Text(one.insufficient))
+        table.add_row(one.insufficient)
         return table
     for heading in ("estimator", "value", "95 % interval", "bootstrap", "Bernstein", "tuned to"):
         table.add_column(heading, justify="left" if heading == "estimator" else "right")
     for e in one.estimates:
         if e.insufficient is None:
             shown = (between(e.interval), between(e.bootstrap), between(e.bernstein), tuned_to(e))
-            table.add_row(*map(Text, (shown_name(e), number(e.value), *shown)))
+            table.add_row(shown_name(e), number(e.value), *shown)
     return table
 
 

@@ -12,7 +12,8 @@ from experiments.inference import EffectEstimate, Interval, Verdict, adjusted, d
 from experiments.metrics import Mean
 from experiments.review import Review, as_json
 from experiments.srm import check_ratio
-from features.clock import DAY, format_time
+from features import figures
+from features.clock import DAY
 
 #: Every page looks so.
 STYLE = """
@@ -75,8 +76,7 @@ def number(value: float | None, metric: Mean, signed: bool = False) -> str:
     """A value of a metric as people read it: a share in percent, money with two digits, None as a dash."""
     if value is None:
         return "–"
-    sign = "+" if signed else ""
-    return f"{100 * value:{sign}.2f} %" if metric.share else f"{value:{sign},.2f}"
+    return f"{figures.fixed(100 * value, 2, sign=signed)} %" if metric.share else figures.fixed(value, 2, sign=signed)
 
 
 def between(interval: Interval | None, metric: Mean | None) -> str:
@@ -90,7 +90,7 @@ def between(interval: Interval | None, metric: Mean | None) -> str:
     if metric is not None and not metric.share:
         one, low, high = (number(v, metric, True) for v in values)
         return f"{one} ({low} to {high})"
-    one, low, high = (f"{100 * v:+.{1 if metric is None else 2}f}" for v in values)
+    one, low, high = (figures.fixed(100 * v, 1 if metric is None else 2, sign=True) for v in values)
     return f"{one} {'%' if metric is None else 'points'} ({low} to {high})"
 
 
@@ -118,7 +118,7 @@ def _ratio(review: Review) -> str:
         "<h2>Are the groups as large as they should be?</h2>"
         f"<p>{check.treatment_units:,} customers against {check.control_units:,} in the "
         f"{escape(review.design.control)}: {check.observed_share:.2%}, designed {check.control_share:.2%}. "
-        f"That is {says} (p = {check.p_value:.3g}).</p>"
+        f"That is {says} (p = {figures.chance(check.p_value)}).</p>"
     )
 
 
@@ -178,4 +178,4 @@ def _tone(verdict: Verdict) -> str:
 
 
 def _day(moment: int) -> str:
-    return format_time(moment)[:16].replace("T", " ") if moment % DAY else format_time(moment)[:10]
+    return figures.moment(moment) if moment % DAY else figures.moment(moment)[:10]

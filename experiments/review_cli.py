@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments.inference import Verdict
 from experiments.report import between, number, write_review
 from experiments.review import Review, review_holdout
 from features.clock import now as clock
 from features.errors import NotFound
+from features.figures import chance
+from features.screen import screen
 from features.settings import load_settings
 
 
@@ -26,12 +28,12 @@ def print_review(name: str, home: Path | None, window_days: float | None) -> Non
     settings = load_settings(home)
     review = review_holdout(settings, clock(), window_days)
     html, machine = write_review(review, settings.report_folder)
-    console = Console()
+    console = screen()
     console.print(table_of(review))
-    console.print(f"[bold]{review.verdict}[/bold]: {review.summary()}")
+    console.print(Text.assemble((str(review.verdict), "bold"), f": {review.summary()}"))
     if review.simulated:
         console.print("These customers are simulated: this shows how Segue works, and nothing about your business.")
-    console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+    console.print(f"page {html}\ndata {machine}", soft_wrap=True)
     if review.verdict == Verdict.STOP:
         raise typer.Exit(1)
 
@@ -41,7 +43,7 @@ def table_of(review: Review) -> Table:
     check = review.ratio_check
     table = Table(
         title=f"{review.name}: {check.treatment_units:,} customers against {check.control_units:,} "
-        f"({check.observed_share:.2%}, designed {check.control_share:.2%}, p = {check.p_value:.3g})"
+        f"({check.observed_share:.2%}, designed {check.control_share:.2%}, p = {chance(check.p_value)})"
     )
     for heading in ("metric", "with Segue", review.design.control, "difference (95 % interval)", "relative", "verdict"):
         table.add_column(heading, justify="left" if heading in ("metric", "verdict") else "right")

@@ -141,11 +141,11 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _table(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from features.screen import screen
 
     table = Table(*heads, title=title, title_justify="left", min_width=len(title))
     for row in rows:
-        table.add_row(*map(Text, row))  # not markup: a value may have brackets
-    Console().print(table)
+        table.add_row(*row)
+    screen().print(table)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 from features.clock import format_time
+
+_EXACT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}):\d{2}\.\d{6}Z")
 
 #: From here on a figure is too long to be read, and below that too small to matter.
 _LONG, _NOTHING = 1e21, 1e-9
@@ -71,3 +74,12 @@ def moment(microseconds: int) -> str:
     '1970-01-01 00:01'
     """
     return format_time(microseconds)[:16].replace("T", " ")
+
+
+def to_the_minute(text: str) -> str:
+    """A text with its moments to the minute: records keep them to the microsecond.
+
+    >>> to_the_minute("open again 2026-01-11T08:00:00.000000Z")
+    'open again 2026-01-11 08:00 (UTC)'
+    """
+    return _EXACT.sub(r"\1 \2 (UTC)", text)

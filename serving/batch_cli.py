@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.screen import screen
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -17,7 +19,6 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     import time
     import uuid
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from features import clock
@@ -44,7 +45,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
         batch = Batch(settings, ledger, live.strategy, live.features, layers, live.ramp, live.whereabouts)
         calm_garbage()
         ids = ledger.customer_ids()
-        with Progress(console=Console(stderr=True)) as progress, DecisionFile(out) as file:
+        with Progress(console=screen(stderr=True)) as progress, DecisionFile(out) as file:
             task = progress.add_task("deciding", total=len(ids))
             for decisions in batch.decide(request, ids, clock.now):
                 file.write(decisions)
@@ -54,7 +55,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     finally:
         end_calm()
         ledger.close()
-    console = Console()
+    console = screen()
     console.print(_table(counts))
     console.print(f"{counts.total():,} decisions in {time.perf_counter() - start:.1f} seconds: {out}")
     if record:

@@ -9,6 +9,7 @@ import msgspec
 
 from features.clock import format_time
 from features.domain import DO_NOTHING, Candidates
+from features.figures import number, to_the_minute
 from features.ledger import LearnableItem
 from serving.rewarding import reward_sentence, reward_told
 
@@ -76,7 +77,7 @@ def to_win(candidate: dict[str, Any], best: float) -> str | None:
     the P or V it needs to reach the `best` one is told by division.
     """
     if candidate["stage"] is not None:
-        return f"{candidate['rule']} to be {candidate['limit']}"
+        return f"{candidate['rule']} to be {to_the_minute(str(candidate['limit']))}"
     if candidate["priority"] >= best:
         return None
     if candidate["action"] == DO_NOTHING.action:
@@ -86,7 +87,7 @@ def to_win(candidate: dict[str, Any], best: float) -> str | None:
     wanted = best + candidate["contact_cost"]
     ways = []
     if value * others > 0 and wanted / (value * others) <= 1.0:
-        ways.append(f"a response probability of {wanted / (value * others):.4g} instead of {p:.4g}")
+        ways.append(f"a response probability of {number(wanted / (value * others))} instead of {number(p)}")
     if p * others > 0:
         ways.append(f"a success worth {wanted / (p * others):.2f} instead of {value:.2f}")
     return ", or ".join(ways) or None
@@ -103,12 +104,12 @@ def summary(record: dict[str, Any], candidates: list[dict[str, Any]]) -> list[st
         if candidate["stage"] is not None:
             lines.append(
                 f"{name} {_STAGES.get(candidate['stage'], candidate['stage'])}: {candidate['rule']} "
-                f"(seen: {candidate['seen']}; needed: {candidate['limit']})."
+                f"(seen: {to_the_minute(str(candidate['seen']))}; needed: {to_the_minute(str(candidate['limit']))})."
             )
         else:
             lines.append(
                 f"{name} was possible: priority {worth(candidate)}, "
-                f"drawn with probability {candidate['probability']:.4g}."
+                f"drawn with probability {number(candidate['probability'])}."
                 + (f" To have the highest it needs {candidate['to_win']}." if candidate["to_win"] else "")
             )
     return lines
@@ -142,7 +143,7 @@ def _others_too(record: dict[str, Any], candidates: list[dict[str, Any]]) -> lis
         return []
     return [
         f"The highest priority had {_name(possible[0], first=False)} ({worth(possible[0])}), drawn with probability "
-        f"{possible[0]['probability']:.4g}: others are drawn too, so that what they bring is learned."
+        f"{number(possible[0]['probability'])}: others are drawn too, so that what they bring is learned."
     ]
 
 
@@ -153,7 +154,8 @@ def _apprentice(record: dict[str, Any]) -> list[str]:
         return []
     return [
         f"It was the incumbent's choice, {told['incumbent']}; Segue would have drawn {told['own']} (probability "
-        f"{told['own_probability']:.4g}), and the incumbent's with probability {told['incumbent_probability']:.4g}."
+        f"{number(told['own_probability'])}), and the incumbent's with probability "
+        f"{number(told['incumbent_probability'])}."
     ]
 
 
@@ -190,10 +192,10 @@ def _choice(record: dict[str, Any], first: dict[str, Any]) -> str:
     if record["reason"] in reasons:
         return reasons[record["reason"]]
     if first["arm"]["action"] == DO_NOTHING.action:
-        return f"Doing nothing was chosen, with probability {first['action_probability']:.4g}."
+        return f"Doing nothing was chosen, with probability {number(first['action_probability'])}."
     return (
-        f"{_name(first['arm'])} was chosen with probability {first['action_probability']:.4g}: "
-        f"the customer accepts with probability {first['p_accept']:.4g}, "
+        f"{_name(first['arm'])} was chosen with probability {number(first['action_probability'])}: "
+        f"the customer accepts with probability {number(first['p_accept'])}, "
         f"a success is worth {first['action_value']:.2f}, which after costs and levers makes {first['priority']:.2f}."
     )
 

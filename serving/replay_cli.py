@@ -9,6 +9,7 @@ import typer
 from features.cli import Home
 from features.errors import InvalidInput
 from features.ids import typed_id
+from features.screen import screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +26,6 @@ def replay(
     home: Home = None,
 ) -> None:
     """Make recorded decisions again, and compare bit for bit. Exit status 0 only when all are the same."""
-    from rich.console import Console
     from rich.progress import track
 
     from features.ledger import existing_ledger
@@ -41,14 +41,14 @@ def replay(
     try:
         total = ledger.count_live() if every else 1
         verdicts = replay(ledger, settings.bundle_folder, name)
-        for last in track(verdicts, "replaying", total, console=Console(stderr=True)):
+        for last in track(verdicts, "replaying", total, console=screen(stderr=True)):
             tally.add(last)
     finally:
         ledger.close()
-    console = Console()
+    console = screen()
     console.print(_table(tally))
     if decision_id is not None and last is not None and last.why:
-        console.print(f"{last.kind}: {last.why}", markup=False)
+        console.print(f"{last.kind}: {last.why}")
     if not tally.all_same:
         raise typer.Exit(1)
 

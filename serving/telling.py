@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from features.domain import DO_NOTHING
+from features.figures import number, to_the_minute
 from features.ledger import LearnableItem
 from serving.explain import explanation, headline
 from serving.rewarding import reward_sentence
@@ -81,7 +82,8 @@ def tell(
     for line in headline(record, told["candidates"]):
         screen.print(line, highlight=False, markup=False)
     for item in told["items"][1:]:
-        screen.print(f"Place {item['rank']}: {arm_name(item)}, drawn with {share(item['action_probability'])}.")
+        words = f"Place {item['rank']}: {arm_name(item)}, drawn with {share(item['action_probability'])}."
+        screen.print(words, highlight=False, markup=False)
     for one in came_of:
         screen.print(reward_sentence(one), highlight=False, markup=False)
     possible = [c for c in candidates if c["stage"] is None]
@@ -103,7 +105,7 @@ def arm_name(arm: Candidate) -> str:
 
 def share(probability: float) -> str:
     """A probability in percent, with as many digits as it needs to tell it from nothing."""
-    return f"{100 * probability:.3g} %"
+    return f"{number(100 * probability, 3)} %"
 
 
 def _runners_up(possible: Sequence[Candidate], screen: Console) -> None:
@@ -139,7 +141,8 @@ def _groups(groups: Sequence[HeldBack], screen: Console) -> None:
 def _each(candidates: Sequence[Candidate]) -> Table:
     table = _table(_HELD_BACK, ("arm", "stage", "rule", "seen", "needed"), numbers=())
     for c in candidates:
-        _row(table, arm_name(c), str(c["stage"]), c["rule"], str(c["seen"]), str(c["limit"]))
+        seen, needed = (to_the_minute(str(c[key])) for key in ("seen", "limit"))
+        _row(table, arm_name(c), str(c["stage"]), c["rule"], seen, needed)
     return table
 
 
@@ -156,7 +159,7 @@ def _row(table: Table, *cells: str) -> None:
 
 
 def _distinct(arms: Sequence[Candidate], key: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(one[key]) for one in arms))
+    return tuple(dict.fromkeys(to_the_minute(str(one[key])) for one in arms))
 
 
 def _some(values: Sequence[str]) -> str:

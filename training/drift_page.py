@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from features.clock import format_time
+from features.figures import moment, number
 
 if TYPE_CHECKING:
     from training.drift import DriftReport, FeatureDrift
@@ -54,7 +54,7 @@ def page(report: DriftReport, reference: Mapping[str, Floats], current: Mapping[
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Drift: {words}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<h1>Drift</h1><p class="soft">Measured {format_time(report.measured_at)[:16].replace("T", " ")} (UTC): the '
+        f'<h1>Drift</h1><p class="soft">Measured {moment(report.measured_at)} (UTC): the '
         f"latest {report.decisions:,} decisions against {report.reference_rows:,} rows that "
         f"{escape(report.bundle_id)} was judged on.</p>"
         f'<div class="verdict" style="--tone: var(--{"yes" if report.alarm else "no"})"><strong>{words}</strong><br>'
@@ -99,8 +99,9 @@ def _histogram(before: Floats, after: Floats, title: str) -> str:
     steps = " ".join(f"H{n * wide:.1f} V{_HEIGHT - h:.1f} H{(n + 1) * wide:.1f}" for n, h in enumerate(heights[1]))
     return (
         f'<svg viewBox="0 -4 {_WIDTH} {_HEIGHT + 24}" role="img" aria-label="{escape(title)}">{bars}'
-        f'<path class="after" d="M0 {_HEIGHT} {steps} V{_HEIGHT}"/><text x="0" y="{_HEIGHT + 16}">{edges[0]:.4g}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" text-anchor="end">{edges[-1]:.4g}</text></svg>'
+        f'<path class="after" d="M0 {_HEIGHT} {steps} V{_HEIGHT}"/>'
+        f'<text x="0" y="{_HEIGHT + 16}">{number(float(edges[0]))}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" text-anchor="end">{number(float(edges[-1]))}</text></svg>'
     )
 
 

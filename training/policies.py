@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from features.errors import InvalidInput
+from features.figures import number
 from training.portable import exp
 
 
@@ -65,7 +66,7 @@ def gaps(values: np.ndarray) -> np.ndarray:
 def within(name: str, value: float, low: float, high: float) -> None:
     """Raises InvalidInput that names the setting unless low <= value <= high."""
     if not low <= value <= high:
-        raise InvalidInput(f"{name} must be between {low:g} and {high:g}, not {value!r}", field=name)
+        raise InvalidInput(f"{name} must be between {number(low)} and {number(high)}, not {value!r}", field=name)
 
 
 def plain(number: float) -> str:

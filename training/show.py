@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from features.screen import screen as console_of
 from training.drift import DriftReport
 from training.evaluate import Metrics
 from training.provenance import peak_memory
@@ -25,14 +26,14 @@ WORST = 10
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A bar that is called with the step in words and the share done."""
     columns = (TextColumn("{task.description:<40}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console_of(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda step, share: bar.update(task, description=step, completed=share)
 
 
 def training(report: TrainingReport, seconds: float, console: Console | None = None) -> None:
     """One table: every model beside its baselines, on the slice later than all they learned from."""
-    screen = console or Console()
+    screen = console or console_of()
     heads = [Column(name, no_wrap=True, justify="left" if name == "model" else "right") for name in HEADS]
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for model in report.models:
@@ -67,7 +68,7 @@ def _numbers(metrics: Metrics) -> list[str]:
 
 def drift(report: DriftReport, folder: Path, console: Console | None = None) -> None:
     """The share of drifted features, the worst of them, and where the whole report is."""
-    screen = console or Console()
+    screen = console or console_of()
     table = Table("feature", "compared", "method", "distance", "drifted")
     for feature in report.features[:WORST]:
         compared = "whether known" if feature.column != feature.name else "values"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments.change import lines as told
 from experiments.change.finding import Asked, Finding, simulate_change
@@ -42,7 +43,7 @@ def simulate_replay(
         ledger.close()
     show(found, console)
     html, machine = write_finding(found, settings.report_folder)
-    console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+    console.print(f"page {html}\ndata {machine}", soft_wrap=True)
     return found
 
 
@@ -58,10 +59,10 @@ def show(found: Finding, console: Console) -> None:
     if held:
         console.print(_table("Decisions in which a limit held back an arm", [line.cells() for line in held]))
     for caveat in told.caveats(found):
-        console.print(f"[dim]{caveat}", highlight=False)
-    console.print(f"[bold]{told.verdict(found)}[/bold]: {told.in_words(found)}", highlight=False)
+        console.print(caveat, style="dim")
+    console.print(Text.assemble((told.verdict(found), "bold"), f": {told.in_words(found)}"))
     speed = found.then.decisions / max(found.seconds, 1e-9)
-    console.print(f"[dim]{found.then.decisions:,} decisions in {found.seconds:.1f} s, {speed:,.0f} a second")
+    console.print(f"{found.then.decisions:,} decisions in {found.seconds:.1f} s, {speed:,.0f} a second", style="dim")
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> Table:

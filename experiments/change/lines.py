@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from experiments.change.finding import Finding
 from experiments.change.tally import Tally
 from experiments.change.worth import Estimate, Value
-from features.clock import DAY, format_time
-from features.figures import number
+from features.clock import DAY
+from features.figures import fixed, moment, number, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Line:
 
     def cells(self) -> tuple[str, str, str, str]:
         gap = self.new - self.then
-        change = f"{100 * gap:+z.1f} points" if self.share else f"{gap:+z,.{self.digits}f}"
+        change = f"{fixed(100 * gap, 1, sign=True)} points" if self.share else fixed(gap, self.digits, sign=True)
         return self.name, self._written(self.then), self._written(self.new), change if gap else "the same"
 
     def _written(self, value: float) -> str:
-        return f"{100 * value:.1f} %" if self.share else f"{value:,.{self.digits}f}"
+        return f"{fixed(100 * value, 1)} %" if self.share else fixed(value, self.digits)
 
 
 _SUMMARY: tuple[tuple[str, Callable[[Tally], float], bool, int], ...] = (
@@ -107,8 +107,11 @@ def verdict(found: Finding) -> str:
 def in_words(found: Finding) -> str:
     """What the change would do, in a few sentences."""
     then, new = found.then, found.new
-    if not found.changed:
+    if unchanged(found):
         return f"Nothing changes: all {then.decisions:,} decisions come out as they were made."
+    if not found.changed:
+        alike = f"The same arms are drawn in all {then.decisions:,} decisions, with other probabilities."
+        return f"{alike} {_money(found)}"
     told = [
         f"{found.changed:,} of {then.decisions:,} decisions come out otherwise.",
         f"Contacts {_moved(then.contacts, new.contacts)}, customers contacted "
@@ -118,10 +121,24 @@ def in_words(found: Finding) -> str:
     return " ".join(told)
 
 
+def unchanged(found: Finding) -> bool:
+    """Whether no decision comes out otherwise and no probability moved, so that a decision earns what it did."""
+    gains = (one.difference for one in (found.worth.model, found.worth.corrected))
+    return not found.changed and not any(gain is not None and gain.value for gain in gains)
+
+
+def expected(found: Finding) -> str | None:
+    """better or worse where the record cannot tell and the model's whole interval says so; else None."""
+    gain = found.worth.model.difference
+    if verdict(found) != "insufficient" or found.worth.model.insufficient is not None or gain is None:
+        return None
+    return "better" if gain.interval.low > 0.0 else "worse" if gain.interval.high < 0.0 else None
+
+
 def _moved(then: int, new: int) -> str:
     if then == new:
         return f"stay at {then:,}"
-    relative = f" ({100 * (new - then) / then:+.0f} %)" if then else ""
+    relative = f" ({fixed(100 * (new - then) / then, 0, sign=True)} %)" if then else ""
     return f"go from {then:,} to {new:,}{relative}"
 
 
@@ -134,7 +151,9 @@ def _money(found: Finding) -> str:
     if corrected.insufficient is not None:
         word = "" if model.insufficient else f"; the model alone expects {_between(model.difference, signed=True)}"
         return f"What was recorded cannot tell whether it earns more ({corrected.insufficient}){word}."
-    return f"Whether it earns more is open: {_between(corrected.difference, signed=True)} a decision."
+    said = f"Whether it earns more is open: {_between(corrected.difference, signed=True)} a decision"
+    alone = "" if expected(found) is None else f"; the model alone expects {_between(model.difference, signed=True)}"
+    return f"{said}{alone}."
 
 
 def caveats(found: Finding) -> list[str]:
@@ -142,7 +161,7 @@ def caveats(found: Finding) -> list[str]:
     days = max(1, round((found.until - found.since) / DAY))
     told = [
         f"{found.then.decisions:,} decisions of {len(found.then.customers):,} customers, "
-        f"{format_time(found.since)[:10]} to {format_time(found.until)[:10]} "
+        f"{moment(found.since)[:10]} to {moment(found.until)[:10]} "
         f"({days:,} {'day' if days == 1 else 'days'}).",
         "Contacts, their answers and opt-outs are those of the simulated history. Whether a contact that nobody made "
         "succeeds is drawn by the model; what else comes of it is copied from recorded contacts by the same arm or on "
@@ -158,11 +177,11 @@ def caveats(found: Finding) -> list[str]:
             "A bundle that learned from these very decisions is flattered by what it expects of them; `segue promote` "
             "judges one only on decisions it has not seen."
         )
-    found_weights = found.worth.diagnostics
-    if found_weights is not None:
+    weights = found.worth.diagnostics
+    if weights is not None:
         told.append(
-            f"Weights: worth {found_weights.effective_sample_size:,.0f} of {found_weights.rows:,} decisions, largest "
-            f"{found_weights.largest_weight:.3g}; in {1.0 - found_weights.support:.1%} of decisions the new strategy "
+            f"Weights: worth {weights.effective_sample_size:,.0f} of {weights.rows:,} decisions, largest "
+            f"{number(weights.largest_weight, 3)}; in {percent(1.0 - weights.support)} of decisions the new strategy "
             "may do what was impossible then, and there the model alone speaks."
         )
     if found.kept or found.unreadable:

@@ -20,6 +20,7 @@ from experiments.ope.forest import forest
 from experiments.ope.intervals import bootstrap, skewed
 from experiments.report import SIMULATED, STYLE
 from features.clock import format_time
+from features.figures import moment
 
 HEADS = ("", "today", "new", "difference")
 
@@ -79,11 +80,11 @@ def _totals(tally: Tally) -> dict[str, Any]:
 def page(found: Finding) -> str:
     """The whole page; no script, no file beside it, nothing fetched."""
     title = f"Change of strategy: {found.catalogue.version}"
-    said = told.verdict(found)
+    said = "worse" if told.expected(found) == "worse" else told.verdict(found)
     parts = [
         "<h1>What a change of strategy would do</h1>",
         f'<p class="soft">Catalogue {escape(found.catalogue.version)}{_also(found)}, against what was recorded. '
-        f"Simulated {format_time(found.simulated_at)[:16].replace('T', ' ')} (UTC).</p>",
+        f"Simulated {moment(found.simulated_at)} (UTC).</p>",
         f'<div class="verdict" style="--tone: var(--{said})"><strong>{_headline(found)}</strong><br>'
         f"{escape(told.in_words(found))}</div>",
         SIMULATED if any(name.startswith("sim-") for name in list(found.then.customers)[:50]) else "",
@@ -114,9 +115,12 @@ def _also(found: Finding) -> str:
 
 
 def _headline(found: Finding) -> str:
-    if not found.changed:
+    """The record's word; where it has none the model's, said to be the model's; else that nothing is known."""
+    if told.unchanged(found):
         return "no change"
-    return {"better": "earns more", "worse": "earns less"}.get(told.verdict(found), "not known to earn more")
+    known = {"better": "earns more", "worse": "earns less"}.get(told.verdict(found))
+    guess = {"better": "expected to earn more", "worse": "expected to earn less"}.get(told.expected(found) or "")
+    return known or (f"{guess}, by the model alone" if guess else "not known to earn more or less")
 
 
 def _mixes(found: Finding) -> list[str]:

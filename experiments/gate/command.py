@@ -12,12 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from experiments.gate.page import in_words, row, write_finding
 from experiments.gate.promotion import Finding, find, install
 from experiments.ope.log_ledger import MOST_DECISIONS
 from features.clock import now
 from features.ledger import Ledger, existing_ledger
+from features.screen import screen
 from features.settings import Settings, load_settings
 from serving.contender import challenger, go_back
 from serving.ramp.apprenticeship import apprenticed
@@ -48,7 +50,7 @@ def promote(home: Path | None, asked: Asked) -> None:
 
     Raises NoData without any bundle, NotFound or UntrustedArtefact for one that is not whole.
     """
-    console, settings = Console(), load_settings(home)
+    console, settings = screen(), load_settings(home)
     tracker = MlflowTracker(settings)
     ledger = existing_ledger(settings.ledger)
     try:
@@ -57,19 +59,19 @@ def promote(home: Path | None, asked: Asked) -> None:
             finding = find(settings, ledger, candidate, now(), step, asked.decisions)
         show(finding, console)
         if (learned := apprenticed(ledger.url)) is not None:
-            console.print(learned.told(settings.apprentice_threshold), highlight=False)
+            console.print(learned.told(settings.apprentice_threshold))
         html, machine = keep(finding, settings, tracker)
-        console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+        console.print(f"page {html}\ndata {machine}", soft_wrap=True)
         if finding.verdict is not Verdict.PASS:
             raise typer.Exit(1 if finding.verdict is Verdict.FAIL else 2)
         if asked.ramp and not asked.dry_run and not finding.first:
             ramp = start(settings, ledger, candidate, now())
-            console.print(f"{candidate.bundle}: {ramp.told}", highlight=False)
+            console.print(f"{candidate.bundle}: {ramp.told}")
             if (beware := warning(ledger, ramp)) is not None:
-                console.print(f"beware: {beware}", highlight=False, soft_wrap=True)
+                console.print(f"beware: {beware}", soft_wrap=True)
         elif not asked.dry_run:
             install(settings, ledger, finding, tracker)
-            console.print(f"champion: {candidate.bundle}", highlight=False)
+            console.print(f"champion: {candidate.bundle}")
             tell_ramp(settings, ledger, "`segue promote` replaced the champion", console)
     finally:
         ledger.close()
@@ -91,13 +93,13 @@ def tell_ramp(settings: Settings, ledger: Ledger, by: str, console: Console) -> 
     """Ends the ramp that the champion just replaced was compared in, if any, and says so."""
     ended = dethroned(settings, ledger, by)
     if ended is not None:
-        console.print(f"ramp {ended.stage}: {ended.told}", highlight=False, soft_wrap=True)
+        console.print(f"ramp {ended.stage}: {ended.told}", soft_wrap=True)
 
 
 def back(home: Path | None) -> None:
     """The whole strategy before this one decides again, and a ramp under way ends. Raises NotFound where there was
     none."""
-    settings, console = load_settings(home), Console()
+    settings, console = load_settings(home), screen()
     ledger = existing_ledger(settings.ledger)
     try:
         left = read_pointer(settings.bundle_folder)
@@ -115,7 +117,6 @@ def _tell_back(settings: Settings, found: Pointer, left: Pointer | None, console
     console.print(
         f"champion: {found.bundle_id}, as before\npolicy: {found.policy or own}\ncatalogue: {catalogue}\n"
         f"`segue promote --back` once more returns to {left.bundle_id} with policy {left.policy or own}",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -142,13 +143,13 @@ def show(finding: Finding, console: Console) -> None:
     table.add_column("why", overflow="fold")
     for gate in finding.gates:
         name, verdict, *rest = row(gate)
-        table.add_row(name, f"[{_COLOURS[gate.verdict]}]{verdict}[/]", *rest)
+        table.add_row(name, Text(verdict, _COLOURS[gate.verdict]), *rest)
     console.print(table)
     if finding.champion is not None:
         for what in finding.candidate.differences(finding.champion):
             new, old = getattr(finding.candidate, what), getattr(finding.champion, what)
-            console.print(f"{what}: {new} instead of {old}", highlight=False)
-    console.print(f"[bold]{finding.verdict}[/bold]: {in_words(finding)}", highlight=False)
+            console.print(f"{what}: {new} instead of {old}")
+    console.print(Text.assemble((str(finding.verdict), "bold"), f": {in_words(finding)}"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.ope.feedback import Floats, LoggedFeedback
 from experiments.ope.target import Target
+from features.figures import number
 
 Mask = NDArray[np.bool_]
 #: Values held by fewer rows than this share make no segment of their own.
@@ -74,7 +75,7 @@ def _by_thirds(name: str, column: Sequence[object]) -> dict[str, Mask]:
     for low, high in pairwise(bounds):
         rows = (numbers >= low) & (numbers < high)
         if rows.any():
-            told = [f">= {low:.4g}" if low > -np.inf else "", f"< {high:.4g}" if high < np.inf else ""]
+            told = [f">= {number(low)}" if low > -np.inf else "", f"< {number(high)}" if high < np.inf else ""]
             parts[f"{name} {', '.join(filter(None, told))}"] = rows
     missing = np.isnan(numbers)
     if missing.mean() >= LEAST_SHARE:

@@ -18,6 +18,7 @@ from experiments.gate.paired import Paired, Value, paired
 from experiments.gate.result import GateResult, Limits
 from experiments.ope.diagnostics import more_decisions
 from experiments.ope.feedback import Floats
+from features.figures import number, percent
 from training.evaluate import CALIBRATION_BINS, Verdict, calibration_error
 
 #: Fewest decisions timed, and fewest responses from which calibration can be told.
@@ -67,9 +68,8 @@ def value(whole: Paired, limits: Limits) -> GateResult:
         verdict,
         gain.interval.low,
         limits.margin,
-        f"{told}: {one.value:.4g} ({one.interval.low:.4g} to {one.interval.high:.4g}) a decision against "
-        f"{other.value:.4g} ({other.interval.low:.4g} to {other.interval.high:.4g}), difference {gain.value:+.4g} "
-        f"({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {whole.rows:,} decisions worth "
+        f"{told}: {_measured(one)} a decision against {_measured(other)}, difference {_measured(gain, sign=True)}, "
+        f"{whole.rows:,} decisions worth "
         f"{whole.effective_sample_size:,.0f}{still_needed(whole.rows, gain, limits.margin)}",
         gain.interval,
     )
@@ -119,8 +119,8 @@ def guardrails(compared: Comparison, limits: Limits, whole: Paired) -> Iterator[
                 verdict,
                 high,
                 limits.harm_margin,
-                f"change of the share of decisions {rise.value:+.3%} ({low:+.3%} to {high:+.3%}), "
-                f"{int(harm.sum()):,} seen{more}",
+                f"change of the share of decisions {percent(rise.value, 3, sign=True)} "
+                f"({percent(low, 3, sign=True)} to {percent(high, 3, sign=True)}), {int(harm.sum()):,} seen{more}",
                 rise.interval,
             )
 
@@ -131,7 +131,7 @@ def _without_any(name: str, whole: Paired, limits: Limits) -> GateResult:
         return GateResult(name, INSUFFICIENT, None, limits.harm_margin, whole.insufficient or "")
     high = 3.0 / whole.effective_sample_size
     verdict = PASS if high <= limits.harm_margin else INSUFFICIENT
-    told = f"none seen in {whole.rows:,} decisions worth {whole.effective_sample_size:,.0f}: at most {high:.3%}"
+    told = f"none seen in {whole.rows:,} decisions worth {whole.effective_sample_size:,.0f}: at most {percent(high, 3)}"
     if verdict is INSUFFICIENT and limits.harm_margin > 0.0:
         told += more_decisions(whole.rows, 3.0 / limits.harm_margin, whole.effective_sample_size)
     return GateResult(name, verdict, high, limits.harm_margin, told)
@@ -160,12 +160,15 @@ def segments(compared: Comparison, limits: Limits, whole: Paired, q_hat: Floats 
             continue
         gain = one.difference
         verdict = FAIL if is_worse else PASS if gain.interval.low > -margin else INSUFFICIENT
-        told = (
-            f"difference {gain.value:+.4g} ({gain.interval.low:+.4g} to {gain.interval.high:+.4g}), {one.rows:,} rows"
-        )
+        told = f"difference {_measured(gain, sign=True)}, {one.rows:,} rows"
         if verdict is INSUFFICIENT:
             told += still_needed(whole.rows, gain, -margin)
         yield GateResult(f"segment {name}", verdict, gain.interval.low, -margin, told, gain.interval)
+
+
+def _measured(one: Value, *, sign: bool = False) -> str:
+    found, low, high = (number(v, sign=sign) for v in (one.value, one.interval.low, one.interval.high))
+    return f"{found} ({low} to {high})"
 
 
 def _within(compared: Comparison, rows: np.ndarray, q_hat: Floats | None) -> Paired:
@@ -207,8 +210,8 @@ def calibration(compared: Comparison, limits: Limits) -> GateResult:
     error = calibration_error(predicted, response)
     measured = max(0.0, error - chance) / rate
     told = (
-        f"calibration error {error:.4f}, {chance:.4f} of it by chance, where {rate:.2%} respond ({len(response):,} "
-        f"contacts); predicted {predicted.mean():.2%}"
+        f"calibration error {error:.4f}, {chance:.4f} of it by chance, where {percent(rate, 2)} respond "
+        f"({len(response):,} contacts); predicted {percent(float(predicted.mean()), 2)}"
     )
     verdict = PASS if measured <= limit and chance <= limit * rate else FAIL if measured > limit else INSUFFICIENT
     if verdict is INSUFFICIENT:

@@ -18,7 +18,7 @@ from experiments.ope.forest import Line, forest
 from experiments.ope.intervals import skewed
 from experiments.report import STYLE
 from features.clock import format_time
-from features.figures import number
+from features.figures import moment, number
 from training.evaluate import Verdict
 
 #: Colours of the page, by verdict.
@@ -79,7 +79,7 @@ def page(finding: Finding) -> str:
     title = f"Promotion of {finding.candidate.bundle}: {finding.verdict}"
     body = [
         f"<h1>Promotion of {escape(str(finding.candidate.bundle))}</h1>",
-        f'<p class="soft">Judged {format_time(finding.judged_at)} on {finding.decisions:,} recorded decisions.</p>',
+        f'<p class="soft">Judged {moment(finding.judged_at)} (UTC) on {finding.decisions:,} recorded decisions.</p>',
         f'<div class="verdict" style="--tone: var(--{TONES[finding.verdict]})"><strong>{finding.verdict}</strong><br>'
         f"{escape(in_words(finding))}</div>",
         "<h2>Gates</h2>",

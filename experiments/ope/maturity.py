@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from features.catalogue import parse_catalogue
-from features.clock import DAY, format_time
+from features.clock import DAY
 from features.domain import Versions
 from features.errors import CatalogueError
+from features.figures import moment
 from features.ledger import read_arrow
 from features.rewards import longest_window
 from serving.strategy import WITHOUT_MODEL
@@ -78,7 +79,7 @@ class Horizons:
         closes_at, horizon, catalogue = first
         return (
             f"no decision made here is older than the longest attribution window of the catalogue that made it, "
-            f"{horizon / DAY:g} days (catalogue {catalogue}): nothing can be judged before {format_time(closes_at)}"
+            f"{horizon / DAY:g} days (catalogue {catalogue}): nothing can be judged before {moment(closes_at)} (UTC)"
         )
 
     def _first(self) -> tuple[int, int, str] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
+from features.figures import number
 
 if TYPE_CHECKING:
     from experiments.ope.feedback import LoggedFeedback
@@ -43,7 +44,7 @@ def uninformative(log: LoggedFeedback) -> None:
         raise InvalidInput(f"one row tells nothing about a policy: {rows}", code="too_few_rows")
     if log.reward.min() == log.reward.max():
         raise InvalidInput(
-            f"all {len(log):,} rewards (rows 1 to {len(log)}) are {log.reward[0]:g}: "
+            f"all {len(log):,} rewards (rows 1 to {len(log)}) are {number(float(log.reward[0]))}: "
             "nothing tells arms apart; look at what is counted as a reward",
             field="reward",
             code="constant_reward",

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from experiments.studies.answer import Answer, answer, in_words
 from experiments.studies.page import (
@@ -24,6 +25,7 @@ from experiments.studies.study import load_study
 from experiments.studies.units import read_units
 from features.clock import now
 from features.ledger import existing_ledger
+from features.screen import screen
 from features.settings import load_settings
 
 
@@ -32,7 +34,7 @@ def print_study(name: str, home: Path | None, seed: int) -> None:
 
     Raises NotFound or InvalidInput for a study at fault, NoData when the home has nothing to study.
     """
-    study, settings, console = load_study(name), load_settings(home), Console()
+    study, settings, console = load_study(name), load_settings(home), screen()
     existing_ledger(settings.ledger, f"nothing to study; run `segue import {study.name} SOURCE` first").close()
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("reading the ledger", total=1.0)
@@ -41,24 +43,24 @@ def print_study(name: str, home: Path | None, seed: int) -> None:
         found = answer(study, units, seed, lambda share: bar.update(task, completed=share))
     html, machine = write_page(found, settings.report_folder)
     _print(found, console)
-    console.print(f"page {html}\ndata {machine}", soft_wrap=True, highlight=False)
+    console.print(f"page {html}\ndata {machine}", soft_wrap=True)
     if not found.balance.passed:
         raise typer.Exit(1)
 
 
 def _print(found: Answer, console: Console) -> None:
     study = found.study
-    console.print(f"[bold]{study.name}[/bold] ({study.label}): {study.about}", highlight=False)
+    console.print(Text.assemble((study.name, "bold"), f" ({study.label}): {study.about}"))
     title = f"Were the arms drawn at random? {found.rows:,} rows, {found.customers:,} customers ({study.label})"
     console.print(_table(title, BALANCE_HEADINGS, balance_rows(found)))
     console.print(_table(f"Shares of the arms ({study.label})", share_headings(found), share_rows(found)))
-    console.print(found.balance.meaning(), highlight=False)
+    console.print(found.balance.meaning())
     for reward, valuation in zip(study.rewards, found.valuations, strict=False):
         rows = value_rows(valuation, reward)
         console.print(_table(f"{reward.name}: {reward.plain} ({study.label})", HEADINGS, rows))
-        console.print(f"[bold]{found.verdict(valuation)}[/bold]", highlight=False)
+        console.print(found.verdict(valuation), style="bold")
         for claim in valuation.claims:
-            console.print(f"  {in_words(claim, reward)}", highlight=False)
+            console.print(f"  {in_words(claim, reward)}")
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

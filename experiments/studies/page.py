@@ -18,6 +18,7 @@ from experiments.studies.balance import covariate_test, share_test
 from experiments.studies.study import Reward
 from experiments.studies.valuation import ADJUSTED, PLAIN, PolicyValue, Valuation
 from features.clock import format_time
+from features.figures import chance
 
 
 def write_page(found: Answer, folder: Path) -> tuple[Path, Path]:
@@ -92,11 +93,11 @@ def balance_rows(found: Answer) -> list[tuple[str, ...]]:
         covariate, arm, far = wave.worst
         largest = f"{far:+.3f} ({covariate}, {arm})"
         rows.append((
-            str(wave.wave), f"{sum(wave.counts):,}", f"{wave.shares.p_value:.3g}", f"{wave.covariates.p_value:.3g}",
+            str(wave.wave), f"{sum(wave.counts):,}", chance(wave.shares.p_value), chance(wave.covariates.p_value),
             largest,
         ))  # fmt: skip
     if len(rows) > 1:
-        rows.append(("all", f"{found.rows:,}", f"{b.shares.p_value:.3g}", f"{b.covariates.p_value:.3g}", ""))
+        rows.append(("all", f"{found.rows:,}", chance(b.shares.p_value), chance(b.covariates.p_value), ""))
     return rows
 
 

@@ -16,6 +16,7 @@ from experiments.studies.known import known_before
 from experiments.studies.study import Reward, Study
 from features.clock import DAY
 from features.errors import InvalidInput, NoData
+from features.figures import number
 from features.ledger import read_arrow
 from features.purchases import REFUND, is_refund
 
@@ -116,10 +117,13 @@ def _design(arms: tuple[str, ...], arm: Integers, probability: Floats) -> Floats
     np.minimum.at(lowest, arm, probability)
     np.maximum.at(highest, arm, probability)
     if (highest - lowest > _TOLERANCE).any() or abs(lowest.sum() - 1.0) > len(arms) * _TOLERANCE:
-        told = ", ".join(f"{name} {low:g} to {high:g}" for name, low, high in zip(arms, lowest, highest, strict=True))
+        told = ", ".join(
+            f"{name} {number(low)} to {number(high)}" for name, low, high in zip(arms, lowest, highest, strict=True)
+        )
         raise InvalidInput(
             f"a study needs decisions drawn from one distribution; the probabilities logged are {told}, summing to "
-            f"{lowest.sum():g}. Use `segue experiment evaluate` for a log whose probabilities differ by row",
+            f"{number(float(lowest.sum()))}. Use `segue experiment evaluate` for a log whose probabilities differ by "
+            "row",
             field="action_probability",
             code="not_one_distribution",
         )

@@ -52,7 +52,7 @@ def _print(console: Console, rows: list[Score], totals: list[Summary]) -> None:
         mine = [row for row in rows if row.world == world]
         console.print(_table(f"{world}: {SAYS[world]} (seeds: {mine[0].seeds})", HEADS, [cells(r) for r in mine]))
     console.print(_table("All worlds", SUMMARY_HEADS, [summary_cells(total) for total in totals]))
-    console.print(f"[dim]{LEGEND}")
+    console.print(LEGEND, style="dim")
 
 
 def _table(title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from features.clock import from_datetime, parse_time
+from features.figures import number
 from features.setting_values import nearest
 
 #: No amount, percent or number of days is larger: the ledger keeps money in millionths, as whole numbers of 64 bits.
@@ -77,7 +78,7 @@ class Entry:
         elif abs(value) > MOST:
             self.wrong(key, f"must be at most {MOST:,.0f}, not {shown(value)}")
         elif at_least is not None and value < at_least:
-            self.wrong(key, f"must be at least {at_least:g}, not {shown(value)}")
+            self.wrong(key, f"must be at least {number(at_least)}, not {shown(value)}")
         else:
             return float(value)
         return default

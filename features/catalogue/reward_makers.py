@@ -7,6 +7,7 @@ from typing import Any
 from features.catalogue.entry import Entry
 from features.catalogue.values import REWARD_RULES, Reward
 from features.domain import OutcomeKind
+from features.figures import number
 
 #: No attribution needs a longer window: a century.
 MAX_WINDOW_DAYS = 36_500.0
@@ -30,7 +31,7 @@ def window_days(entry: Entry, default: float) -> float:
     """A window above 0 and not endless."""
     days = entry.number("window_days", default, at_least=1e-6)
     if days > MAX_WINDOW_DAYS:
-        entry.wrong("window_days", f"must be at most {MAX_WINDOW_DAYS:g}, not {days:g}")
+        entry.wrong("window_days", f"must be at most {number(MAX_WINDOW_DAYS)}, not {number(days)}")
         return default
     return days
 

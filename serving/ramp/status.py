@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from features.catalogue import load_catalogue
 from features.clock import HOUR, now
 from features.figures import moment, number, percent
 from features.ledger import Ledger, existing_ledger
+from features.screen import screen
 from features.settings import Settings, load_settings
 from serving.contender import reigning
 from serving.ramp import edits
@@ -28,7 +28,7 @@ from serving.shadow import Agreement
 
 def print_status(home: Path | None) -> None:
     """How the ramp stands, or that there is none; and what to do next. Raises NoData where nothing was ever decided."""
-    settings, console = load_settings(home), Console(markup=False, highlight=False)
+    settings, console = load_settings(home), screen()
     ramp = read_ramp(settings.home)
     ledger = existing_ledger(settings.ledger)
     try:
