@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from features.catalogue import EMPTY_CATALOGUE, Action, Catalogue
 from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, Decision, Item, Versions
 from features.importing.cells import BadValue
+from features.importing.row import Row
 from features.importing.rules import Fields
 from features.ledger import Appended, Ledger
 
@@ -16,8 +19,8 @@ class PastDecisions:
     def __init__(self, ledger: Ledger, origin: str) -> None:
         """`origin` stands for the versions that made them."""
         self._ledger, self._origin = ledger, origin
-        #: By whether their contacts count for limits.
-        self._made: dict[bool, list[Decision]] = {True: [], False: []}
+        #: By whether their contacts count for limits; each with the file and row it was read from.
+        self._made: dict[bool, list[tuple[str, Row, Decision]]] = {True: [], False: []}
         self.catalogue = EMPTY_CATALOGUE
         #: Contacts that count since they were told, and the channels they went by.
         self.contacts = 0
@@ -26,21 +29,25 @@ class PastDecisions:
     def __len__(self) -> int:
         return sum(map(len, self._made.values()))
 
-    def add(self, fields: Fields, counts: bool) -> None:
-        """One row. Raises BadValue."""
-        self._made[counts].append(make_decision(fields, self.catalogue, self._origin))
+    def add(self, fields: Fields, counts: bool, file: str, row: Row) -> None:
+        """One row of a file. Raises BadValue."""
+        self._made[counts].append((file, row, make_decision(fields, self.catalogue, self._origin)))
 
-    def tell(self) -> Appended:
-        """Hands over what was added since the last time."""
+    def tell(self, conflict: Callable[[str, Row, str], None]) -> Appended:
+        """Hands over what was added since the last time; `conflict` gets the file, row and id of one already taken."""
         classes = {action.id: str(action.action_class) for action in self.catalogue.actions.values()}
-        told = Appended(0, 0)
+        accepted = duplicates = 0
         for counts, made in self._made.items():
-            self.channels.update(item.arm.channel for one in made for item in one.items)
-            some = self._ledger.import_decisions(made, classes, counts=counts)
-            told = Appended(told.accepted + some.accepted, told.duplicates + some.duplicates)
-            self.contacts += some.contacts
+            decisions = [decision for _, _, decision in made]
+            self.channels.update(item.arm.channel for decision in decisions for item in decision.items)
+            appended = self._ledger.import_decisions(decisions, classes, counts=counts)
+            accepted, duplicates = accepted + appended.accepted, duplicates + appended.duplicates
+            self.contacts += appended.contacts
+            for place in appended.conflicts:
+                file, row, decision = made[place]
+                conflict(file, row, decision.decision_id)
             made.clear()
-        return told
+        return Appended(accepted, duplicates)
 
 
 def make_decision(fields: Fields, catalogue: Catalogue, origin: str) -> Decision:

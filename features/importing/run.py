@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from features.attributes import AttributeTally
@@ -211,7 +212,7 @@ class _Run:
                     if rule.target == "event":
                         self._events.append((name, row, Event(**fields)))
                     elif rule.target == "decision":
-                        self._decisions.add(fields, rule.rule.counts)
+                        self._decisions.add(fields, rule.rule.counts, name, row)
                     else:
                         self._waiting.append(Waiting.of(fields, rule.rule, name, row.line))
 
@@ -222,14 +223,17 @@ class _Run:
 
     def _flush(self) -> None:
         if len(self._decisions):
-            self._count("decision", self._decisions.tell())
+            self._count("decision", self._decisions.tell(partial(self._reject_taken, "decision")))
         if self._events:
             appended = self.ledger.append_events(event for _, _, event in self._events)
             self._count("event", appended)
             for place in appended.conflicts:
                 file, row, event = self._events[place]
-                self._reject(file, row, "event", _taken("event", event.event_id))
+                self._reject_taken("event", file, row, event.event_id)
             self._events = []
+
+    def _reject_taken(self, target: str, file: str, row: Row, its_id: str) -> None:
+        self._reject(file, row, target, _taken(target, its_id))
 
     def _count(self, target: str, appended: Appended) -> None:
         self.tallies[target].added += appended.accepted
@@ -249,5 +253,8 @@ class _Run:
                 reject(one, _taken("outcome", one.outcome_id))
 
 
+_A = {"event": "an", "outcome": "an", "decision": "a"}
+
+
 def _taken(what: str, its_id: str) -> str:
-    return f"{what}_id: {its_id!r} is taken by an {what} that says something else"
+    return f"{what}_id: {its_id!r} is taken by {_A[what]} {what} that says something else"

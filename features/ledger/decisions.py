@@ -79,7 +79,8 @@ class Decisions:
         """Appends past decisions made elsewhere; they feed features and training, never the online policy.
 
         Their contacts count for limits, unless `counts` says that they do not. `action_classes` as in
-        `append_decision`.
+        `append_decision`. One already there changes nothing; an id there for another customer, moment or arm is a
+        conflict.
         """
         if not decisions:
             return Appended(0, 0)
@@ -89,8 +90,10 @@ class Decisions:
             database.share_log(connection)
             accepted = database.insert_new(connection, t.decisions, rows)
             database.insert_new(connection, t.decision_items, items)
-            contacts = _add_contacts(connection, decisions, action_classes or {}) if counts else 0
-        return Appended(accepted, len(rows) - accepted, contacts=contacts)
+            there = _as_given(connection, decisions)
+            contacts = _add_contacts(connection, there, action_classes or {}) if counts else 0
+            conflicts = tuple(place for place, d in enumerate(decisions) if not _same(d, there.get(d.decision_id)))
+        return Appended(accepted, len(rows) - accepted - len(conflicts), conflicts, contacts=contacts)
 
     def decision(self, decision_id: str) -> StoredDecision:
         """One decision with its items and their outcomes. Raises NotFound."""
@@ -154,21 +157,41 @@ class Decisions:
         return found
 
 
-def _add_contacts(connection: Connection, decisions: Sequence[Decision], action_classes: Mapping[str, str]) -> int:
-    """The contacts of imported decisions that are there as given, as far as they were not known; returns how many."""
+def _as_given(connection: Connection, decisions: Sequence[Decision]) -> dict[str, Decision]:
+    """Of decisions that are all in the ledger by their id, those whose customer, moment and arms are there too."""
     i = t.decision_items.c
     there: set[tuple[str, int, str, str, str, int]] = set()
     names = list(dict.fromkeys(d.decision_id for d in decisions))
     for start in range(0, len(names), CHUNK):
-        wanted = i.decision_id.in_(names[start : start + CHUNK])
         columns = (i.decision_id, i.rank, i.customer_id, i.action, i.channel, i.decided_at)
-        there.update(map(tuple, tuples(connection, select(*columns).where(wanted, i.reward_state == "imported"))))
+        there.update(
+            map(tuple, tuples(connection, select(*columns).where(i.decision_id.in_(names[start : start + CHUNK]))))
+        )
+    return {
+        d.decision_id: d
+        for d in decisions
+        if all(
+            (d.decision_id, item.rank, d.customer_id, item.arm.action, item.arm.channel, d.decided_at) in there
+            for item in d.items
+        )
+    }
+
+
+def _same(one: Decision, other: Decision | None) -> bool:
+    return other is not None and _content(one) == _content(other)
+
+
+def _content(decision: Decision) -> tuple[str, int, tuple[Arm, ...]]:
+    return decision.customer_id, decision.decided_at, tuple(item.arm for item in decision.items)
+
+
+def _add_contacts(connection: Connection, decisions: Mapping[str, Decision], action_classes: Mapping[str, str]) -> int:
+    """The contacts of imported decisions, as far as they were not known; returns how many."""
     slots = [
         reservation_row(d, item, action_classes, "imported")
-        for d in decisions
+        for d in decisions.values()
         for item in d.items
         if item.arm != DO_NOTHING
-        and (d.decision_id, item.rank, d.customer_id, item.arm.action, item.arm.channel, d.decided_at) in there
     ]
     added = database.insert_new(connection, t.reservations, slots)
     if added:

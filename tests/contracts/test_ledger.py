@@ -362,7 +362,7 @@ def test_an_imported_contact_whose_id_is_taken_by_another_decision_counts_for_no
     append(known, decision("d1", items=[item(DO_NOTHING)]))
     known.import_decisions([decision("d2")])
     others = [decision("d1"), decision("d2", at=NOW + 1), decision("d2", "c2")]
-    assert known.import_decisions(others) == Appended(0, 3)
+    assert known.import_decisions(others) == Appended(0, 0, (0, 1, 2))
     assert [s.decision_id for s in contacts(known, 0)[1]] == ["d2"]
 
 
@@ -869,3 +869,14 @@ def test_arrow_reads_a_database_whose_path_has_signs_of_an_address(tmp_path: Any
     ledger.append_events([event(1)])
     assert read_arrow(ledger.url, "SELECT event_id FROM events").num_rows == 1
     ledger.close()
+
+
+def test_an_imported_decision_whose_id_stands_for_another_one_is_a_conflict(known: Ledger) -> None:
+    first, later = decision("d1"), decision("d1", at=NOW + 1)
+    another_arm = decision("d1", items=[item(Arm("call", "phone"))])
+    assert known.import_decisions([first]) == Appended(1, 0, contacts=1)
+    assert known.import_decisions([later, another_arm, first, decision("d2")]) == Appended(1, 1, (0, 1), contacts=1)
+
+
+def test_of_two_imported_decisions_of_one_id_the_first_counts(known: Ledger) -> None:
+    assert known.import_decisions([decision("d1"), decision("d1", at=NOW + 1)]) == Appended(1, 0, (1,), contacts=1)

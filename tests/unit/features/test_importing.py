@@ -550,6 +550,14 @@ def test_rows_become_past_decisions(shop: Workshop) -> None:
     assert [tuple(row.values()) for row in shop.rows(query)] == [(0.25, "g"), (0.5, "g")]
 
 
+def test_a_past_decision_whose_id_stands_for_another_one_is_rejected_and_told_again_it_is_not(shop: Workshop) -> None:
+    shop.write("mail.jsonl", [mail("d1", "sent", 0), mail("d1", "sent", 0, who="c2"), mail("d2", "sent", 3)])
+    assert shop.run(PAST).tallies["decision"] == Tally(3, 2, 0, 1)
+    assert "'d1' is taken by a decision that says something else" in shop.rejects()[0]["reason"]
+    shop.write("mail.jsonl", [mail("d1", "sent", 0), mail("d2", "sent", 4)])
+    assert shop.run(PAST).tallies["decision"] == Tally(2, 0, 1, 1)
+
+
 def test_a_decision_about_an_unknown_action_needs_group_and_window_in_its_row(shop: Workshop) -> None:
     shop.write("mail.jsonl", [mail("d1", "sent", 0, offer="b"), mail("d2", "sent", 0, p=0)])
     assert shop.run(PAST).tallies["decision"] == Tally(2, 0, 0, 2)
