@@ -16,9 +16,10 @@ from experiments.ope.evidence import evidence
 from experiments.ope.log_ledger import ledger_log
 from experiments.ope.target import distribution
 from features.cli import typer
-from features.clock import DAY, format_time
+from features.clock import DAY
 from features.domain import DO_NOTHING, Arm, Candidates, Customer, Decision, Item, Removal, Stage, Versions
 from features.errors import InvalidInput, NoData
+from features.figures import moment
 from features.ledger import RewardRow, open_ledger
 from training.explorer import named_explorer
 
@@ -125,7 +126,9 @@ def test_a_policy_that_is_none_or_needs_more_than_the_record_is_refused(url: str
 
 
 def test_what_is_younger_than_the_longest_window_is_not_judged(url: str) -> None:
-    with pytest.raises(NoData, match=r"older than the longest attribution window .+ 7 days .+ before 2026-\d\d-\d\dT"):
+    with pytest.raises(
+        NoData, match=r"older than the longest attribution window .+ 7 days .+ before 2026-\d\d-\d\d \d\d:\d\d \(UTC\)"
+    ):
         ledger_log(url, NOW - 25 * DAY)
 
 
@@ -201,8 +204,8 @@ def test_the_latest_are_taken_however_many_are_still_open(tmp_path: Path, monkey
 def test_when_nothing_can_be_judged_the_first_window_to_close_is_named(tmp_path: Path) -> None:
     made = [("offer", 9, "long"), ("guide", 2, "short"), ("guide", 1, "short")]
     url = a_ledger_of(tmp_path, made, {"long": catalogue_of(2, 90), "short": catalogue_of(2, 7)})
-    first = format_time(NOW + 5 * DAY)
-    with pytest.raises(NoData, match=rf"7 days \(catalogue short\): nothing can be judged before {first}"):
+    first = moment(NOW + 5 * DAY)
+    with pytest.raises(NoData, match=rf"7 days \(catalogue short\): nothing can be judged before {first} \(UTC\)"):
         ledger_log(url, NOW)
     assert days_judged(url, NOW + 5 * DAY) == [2]
 
