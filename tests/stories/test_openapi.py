@@ -61,6 +61,12 @@ def whole(body: Any) -> Any:
     return int(body) if isinstance(body, float) and body.is_integer() else body
 
 
+def of_this_home(path: str, body: Any) -> Any:
+    """An outcome's channel is one of the home's; no schema can say which those are."""
+    named = path == "/v1/outcomes" and isinstance(body, dict) and isinstance(body.get("channel"), str)
+    return body | {"channel": "web"} if named else body
+
+
 @pytest.mark.parametrize(
     "examples", [pytest.param(25, id="25-each"), pytest.param(1_000, marks=pytest.mark.slow, id="1000-each")]
 )
@@ -81,6 +87,8 @@ def test_every_answer_is_as_described_and_none_is_a_fault_of_ours(
     @given(case=described[path][method.upper()].as_strategy(generation_mode=mode))
     def send(case: Any) -> None:
         case.body = whole(case.body)
+        if mode is GenerationMode.POSITIVE:
+            case.body = of_this_home(path, case.body)
         answer = case.call(base_url=service.address)
         case.validate_response(answer, checks=CHECKS)
         seen[answer.status_code] += 1

@@ -36,7 +36,8 @@ def test_over_http_every_copy_gets_the_same_bytes_of_one_decision(service: Any, 
     assert sum("segue-replayed" not in answer.headers for answer in answers) == 1
     ledger = open_ledger(f"sqlite:///{service.home / 'ledger.db'}")
     stored = ledger.find_answer("copied")
-    contacts = len(ledger.before_decision("-", CUSTOMER, 0).slots)
+    slots = ledger.before_decision("-", CUSTOMER, 0).slots
+    contacts = sum(slot.decision_id == answers[0].json()["decision_id"] for slot in slots)
     ledger.close()
     assert stored is not None
     assert stored.answer == answers[0].content
