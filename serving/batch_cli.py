@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.errors import InvalidInput
 from features.screen import screen
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     from serving.refresh import Live
     from serving.wiring import calm_garbage, end_calm, features_opener
 
+    refuse_file(out, again=run is not None or not record)
     if record:
         prepare_home(settings)
         ledger = open_ledger(settings.ledger, power_safe=settings.power_safe, tidy_aside=True)
@@ -60,6 +62,21 @@ def decide_all(settings: Settings, out: Path, channels: tuple[str, ...] | None, 
     console.print(f"{counts.total():,} decisions in {time.perf_counter() - start:.1f} seconds: {out}")
     if record:
         console.print(_recorded(counts.total() - before, before, request.run), soft_wrap=True)
+
+
+def refuse_file(out: Path, again: bool) -> None:
+    """A list that is there is written over only by the same run, or by a look: its customers have their contacts.
+
+    Raises InvalidInput.
+    """
+    if out.suffix != ".parquet":
+        raise InvalidInput(f"--out {out}: the decisions are written as Parquet, so name it .parquet", field="out")
+    if out.exists() and not again:
+        raise InvalidInput(
+            f"--out {out} is there already, with contacts that stay reserved; name another file, or say --run and the "
+            "name of the run that wrote it, which goes on with that run",
+            field="out",
+        )
 
 
 def _recorded(now: int, before: int, run: str) -> str:

@@ -14,6 +14,7 @@ from experiments.ope.feedback import Floats, LoggedFeedback, codes
 from experiments.ope.refusals import refuse
 from features.clock import parse_time
 from features.errors import InvalidInput
+from features.importing.cells import ROUNDED
 
 #: A text column of the context becomes one column for each of its commonest values.
 MOST_TEXT_VALUES = 20
@@ -155,7 +156,12 @@ def _texts(table: pa.Table, column: str) -> Any:
     # CSV has no other way to say that there is nothing.
     empty = pc.fill_null(pc.equal(values, ""), True)
     refuse(np.asarray(empty), "value_missing", f"nothing in column {column!r} in {{rows}}", column)
-    return np.asarray(values.to_pylist(), dtype=np.str_)
+    texts = values.to_pylist()
+    written = pa.types.is_string(found.type)  # a number that is exact is only shown so
+    rounded = np.array([written and ROUNDED.fullmatch(text) is not None for text in texts], dtype=bool)
+    told = "ids that a spreadsheet or data frame rounded, such as 1.23457E+11, in {rows}; write them out, as text"
+    refuse(rounded, "digits_lost", f"column {column!r}: {told}", column)
+    return np.asarray(texts, dtype=np.str_)
 
 
 def _readable(table: pa.Table, column: str) -> Any:

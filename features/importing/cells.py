@@ -17,8 +17,8 @@ EXACT = 2**53
 _TRUE, _FALSE = {"true", "yes", "y", "1", "t"}, {"false", "no", "n", "0", "f"}
 #: How data frames write whole numbers where the column has gaps: without leading zeros, nothing after the point.
 _POINT_ZERO = re.compile(r"(-?[1-9][0-9]*|0)\.0+")
-#: How spreadsheets and data frames write a number of too many digits: 1.23457E+11.
-_ROUNDED = re.compile(r"-?[0-9](\.[0-9]+)?[eE]\+[0-9]{2,}")
+#: How spreadsheets and data frames write a number of too many digits: 1.23457E+11, or 1,23457E+11.
+ROUNDED = re.compile(r"-?[0-9]([.,][0-9]+)?[eE]\+[0-9]{2,}")
 #: How true and false are spelt by data frames and spreadsheets.
 _SPELLINGS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _LONGEST_SHOWN = 80
@@ -70,7 +70,7 @@ def identity(value: Any) -> str:
     through_a_float = isinstance(value, float) or (isinstance(value, str) and text != value.strip())
     if through_a_float and not abs(float(text)) < EXACT:
         raise BadValue(f"{shown(value)} has lost digits: an id this long must be written as text or a whole number")
-    if isinstance(value, str) and _ROUNDED.fullmatch(text):
+    if isinstance(value, str) and ROUNDED.fullmatch(text):
         raise BadValue(f"{shown(value)} has lost digits in a spreadsheet or data frame: write the id out, as text")
     return text
 

@@ -189,6 +189,8 @@ def test_the_command_writes_one_row_a_customer(deciding: Deciding, tmp_path: Pat
     assert f"run monday had recorded {table.num_rows} before, which are given again; 0 were decided" in again
     assert parts.ledger.count_live() == table.num_rows
     assert command("--all-customers", "--out", str(out), "--run", "monday").exit_code != 0  # other channels
+    assert "is there already" in str(command("--all-customers", "--out", str(out)).exception)  # a run of its own
+    assert "Parquet" in str(command("--all-customers", "--out", str(tmp_path / "all.csv")).exception)
     assert pq.read_table(out) == table
     assert command("--all-customers").exit_code != 0
     assert command("somebody", "--all-customers", "--out", str(out)).exit_code != 0

@@ -179,3 +179,10 @@ def test_names_of_columns_may_have_blanks_around_them() -> None:
 def test_numbers_too_long_for_a_double_are_near_enough_as_rewards() -> None:
     table = pa.table({"arm": ["a", "a"], "action_probability": [1.0, 1.0], "reward": [2**53 + 1, 0]})
     assert feedback_of(table).reward[0] == np.float64(2**53)
+
+
+@pytest.mark.parametrize("rounded", ["9.007199254740993e+18", "9,00719925474099E+18"])
+def test_ids_that_a_spreadsheet_rounded_are_refused_and_not_called_twins(tmp_path: Path, rounded: str) -> None:
+    rows = f"decision_id;arm;action_probability;reward\n{rounded};a;0.5;1\n{rounded};b;0.5;0\n"
+    with pytest.raises(InvalidInput, match="rounded"):
+        log_of(tmp_path / "log.csv", rows)
