@@ -68,18 +68,30 @@ def suppressed(customer: Customer) -> Removal | None:
     return Removal(Stage.CONSENT, "suppression", customer.suppressed, "not on the suppression list")
 
 
-def unconsented(action: Action, channel: Channel, consents: Mapping[str, str], now: int) -> Removal | None:
+def unconsented(
+    action: Action, channel: Channel, consents: Mapping[str, str], now: int, *, inbound: bool
+) -> Removal | None:
     """An outbound channel without consent for the action's purpose, by default its class.
 
-    What the customer never spoke of stops marketing only; anything else but granted stops every class.
+    What the customer never spoke of stops marketing only; anything else but granted stops every class. Where the
+    customer comes by, nothing has to be granted, and with `inbound` only a refusal of that very channel holds.
     """
-    if not channel.outbound:
-        return None
     purpose = action.purpose or action.action_class
+    if not channel.outbound:
+        return _refused(channel.id, purpose, consents, now) if inbound else None
     seen = consent(consents, purpose, channel.id, now)
     if seen == "granted" or (seen == "unknown" and action.action_class != ActionClass.MARKETING):
         return None
     return Removal(Stage.CONSENT, f"consent.{channel.id}", seen, f"granted for {purpose}")
+
+
+def _refused(channel: str, purpose: str, consents: Mapping[str, str], now: int) -> Removal | None:
+    """A refusal that names the channel; one of every channel, or of a purpose, speaks of being contacted."""
+    named = {key: state for key in (channel, f"{purpose}/{channel}") if (state := consents.get(key)) is not None}
+    seen = consent(named, purpose, channel, now) if named else "unknown"
+    if seen in ("denied", "revoked"):
+        return Removal(Stage.CONSENT, f"consent.{channel}", seen, "not refused")
+    return None
 
 
 def failing(expressions: ActionExpressions, scope: Scope) -> tuple[str, Expression] | None:

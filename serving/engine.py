@@ -95,7 +95,7 @@ def consider(
     if scores is None:
         (scores,) = strategy.scores([encoded])
     scope = _scope(request, knowledge, strategy, scores)
-    found = funnel(strategy, request, knowledge, scope, now)
+    found = funnel(strategy, request, knowledge, scope, now, edition)
     rows = np.array([row for row, removal in enumerate(found.removals) if removal is None])
     seen = encoded, strategy.covariates(knowledge.features)
     return Considered(request, knowledge, now, inputs, variants, None, scope, found, rows, *seen)
@@ -148,7 +148,7 @@ def conclude(
         if len(considered.rows) == 1:
             if apprentice is None or considered.inputs.edition is None:
                 reason = _nothing_left(request.channels, strategy)
-            held_until = defer_until(considered.found, strategy, request, knowledge)
+            held_until = defer_until(considered.found, strategy, request, knowledge, considered.inputs.edition)
     return Decision(
         decision_id=decision_id,
         request_id=request.request_id,

@@ -9,7 +9,7 @@ from serving import eligibility
 from serving.contact_policy import ContactState, contact_state
 from serving.expressions import Scope
 from serving.quiet_hours import QuietClock
-from serving.request import Knowledge, Request
+from serving.request import EDITION, REFUSED_INBOUND, Knowledge, Request
 from serving.strategy import Strategy
 
 
@@ -22,7 +22,9 @@ class Funnel:
     quiet: QuietClock
 
 
-def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Scope, now: int) -> Funnel:
+def funnel(
+    strategy: Strategy, request: Request, knowledge: Knowledge, scope: Scope, now: int, edition: int | None = EDITION
+) -> Funnel:
     """Filters every arm. DO_NOTHING always survives.
 
     Dates and conditions are looked at once for all actions that share them, and conditions only when a channel of
@@ -33,9 +35,10 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     contacts = contact_state(strategy.contact_plan, knowledge.slots, knowledge.heard, customer.zone, now)
     quiet = QuietClock(catalogue.quiet_hours, customer.zone, now, knowledge.zones)
     gates, gate_of = strategy.gates.gates, strategy.gates.of_row
+    inbound = edition is not None and edition >= REFUSED_INBOUND
     consent = [
         eligibility.not_asked(channel.id, request.channels)
-        or eligibility.unconsented(action, channel, customer.consents, now)
+        or eligibility.unconsented(action, channel, customer.consents, now, inbound=inbound)
         for action, channel in gates
     ]
     hours = [quiet.removal(c.id, a.action_class) if c.outbound else None for a, c in gates]
@@ -61,12 +64,15 @@ def funnel(strategy: Strategy, request: Request, knowledge: Knowledge, scope: Sc
     return Funnel(removals, contacts, quiet)
 
 
-def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: Knowledge) -> int | None:
+def defer_until(
+    found: Funnel, strategy: Strategy, request: Request, knowledge: Knowledge, edition: int | None = EDITION
+) -> int | None:
     """The earliest moment at which an arm that only time holds back would open; None where there is none.
 
     An arm counts that its limits and quiet hours alone removed, and that is still on offer and consented to by then.
     """
     consents = {} if knowledge.customer is None else knowledge.customer.consents
+    inbound = edition is not None and edition >= REFUSED_INBOUND
     earliest: int | None = None
     for row, removal in enumerate(found.removals):
         if removal is None or removal.stage != "contact_policy":
@@ -77,7 +83,7 @@ def defer_until(found: Funnel, strategy: Strategy, request: Request, knowledge: 
         arm = strategy.arms[row]
         action, channel = strategy.catalogue.actions[arm.action], strategy.catalogue.channels[arm.channel]
         if not eligibility.unavailable(action, opens, request.placement) and not eligibility.unconsented(
-            action, channel, consents, opens
+            action, channel, consents, opens, inbound=inbound
         ):
             earliest = opens
     return earliest

@@ -104,7 +104,7 @@ class Intake:
         if action is not None and catalogue.actions and action not in catalogue.actions:
             item += ", and the catalogue has no action of this name"
         if opted_out:
-            item += f"; the customer gets nothing more {f'by {message.channel}' if message.channel else 'at all'}"
+            item += f"; the customer gets nothing more by {message.channel or 'any outbound channel'}"
         return _made(message, no_decision(message.outcome_id), 0, customer_id, action or "", at), item
 
     def events(self, messages: Sequence[EventMessage], now: int) -> Taken:

@@ -47,9 +47,11 @@ class Knowledge:
     zones: tuple[str, ...] | None = None
 
 
-#: Of what is decided by: 1 says that the incumbent's arm broke a rule where nothing else was left either. Decisions are
-#: made again by the edition that made them, None in records of before.
-EDITION = 1
+#: Of what is decided by: 1 says that the incumbent's arm broke a rule where nothing else was left either; since 2 a
+#: channel that the customer refused by its name is closed where they come by too. Decisions are made again by the
+#: edition that made them, None in records of before.
+EDITION = 2
+REFUSED_INBOUND = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "neither decision nor channel is one from all channels",
         "value": "Money, where it was worth some",
     },
-    "OutcomesRequest": {"": "Up to 1,000 outcomes at once", "outcomes": "Each is taken or refused by itself"},
+    "OutcomesRequest": {
+        "": "Up to 1,000 outcomes at once",
+        "outcomes": "Each is taken or refused by itself; where one has not the form of these fields, none is taken",
+    },
     "EventMessage": {
         "": "Something a customer did anywhere",
         "event_id": "Yours, unique: the same event told again counts once",
@@ -106,7 +109,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "value": "Money of a purchase or a refund, score of a satisfaction",
         "properties": "Whatever else is to be kept with it",
     },
-    "EventsRequest": {"": "Up to 1,000 events at once", "events": "Each is taken or refused by itself"},
+    "EventsRequest": {
+        "": "Up to 1,000 events at once",
+        "events": "Each is taken or refused by itself; where one has not the form of these fields, none is taken",
+    },
     "Error": {"": "The one shape of every error", "error": "What is wrong, where, and what to do"},
     "ErrorDetail": {
         "code": "A word for programs, which stays",

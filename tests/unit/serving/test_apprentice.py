@@ -15,6 +15,7 @@ from features.domain import DO_NOTHING
 from serving.explain import explanation
 from serving.ramp.apprenticeship import apprenticed
 from serving.replay import SAME, Archive, asked, make_again, replay, replay_one
+from serving.request import EDITION
 from serving.schema import DecideRequest, Incumbent
 from serving.shadow import shares_of
 from tests.unit.serving.conftest import SHOP_NOW
@@ -126,7 +127,7 @@ def test_an_incumbent_that_is_not_allowed_is_said_to_be_where_nothing_else_is_le
         record = json.loads(world.ledger.decision(answer["decision_id"]).record)
         assert [c for c in record["candidates"]["removed"] if c < 0] == [-1]
         reasons[incumbent.action] = record["reason"]
-        assert (record["inputs"]["edition"], record["apprentice"]["incumbent"] is not None) == (1, True)
+        assert (record["inputs"]["edition"], record["apprentice"]["incumbent"] is not None) == (EDITION, True)
     assert reasons == {"upgrade": "incumbent_not_allowed", "do_nothing": "apprentice"}
     found = apprenticed(world.ledger.url)
     assert found is not None

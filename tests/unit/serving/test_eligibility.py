@@ -47,7 +47,7 @@ def test_the_most_specific_word_counts_and_between_equals_the_stricter(consents:
 def test_only_granted_opens_a_channel_and_unknown_stops_marketing_only(state: str, action_class: ActionClass) -> None:
     said = {"expired": "granted@2020-01-01", "invalid": "?"}.get(state, state)
     consents = {} if state == "unknown" else {"email": said}
-    removal = unconsented(Action("a", "g", action_class), Channel("email"), consents, NOW)
+    removal = unconsented(Action("a", "g", action_class), Channel("email"), consents, NOW, inbound=True)
     assert (removal is None) == (state == "granted" or (state == "unknown" and action_class != "marketing"))
     if removal is not None:
         assert (removal.stage, removal.rule, removal.seen) == (Stage.CONSENT, "consent.email", state)
@@ -56,12 +56,25 @@ def test_only_granted_opens_a_channel_and_unknown_stops_marketing_only(state: st
 def test_the_purpose_of_an_action_is_its_class_unless_it_says_otherwise() -> None:
     consents = {"research/email": "granted", "marketing/email": "denied"}
     survey = Action("survey", "g", purpose="research")
-    assert unconsented(survey, Channel("email"), consents, NOW) is None
-    assert unconsented(Action("offer", "g"), Channel("email"), consents, NOW) is not None
+    assert unconsented(survey, Channel("email"), consents, NOW, inbound=True) is None
+    assert unconsented(Action("offer", "g"), Channel("email"), consents, NOW, inbound=True) is not None
 
 
 def test_a_channel_that_answers_visits_needs_no_consent() -> None:
-    assert unconsented(Action("a", "g"), Channel("web", outbound=False), {"web": "denied"}, NOW) is None
+    web, offer = Channel("web", outbound=False), Action("a", "g")
+    for consents in ({}, {"web": "unknown"}, {"*": "denied"}, {"marketing/*": "denied"}, {"email": "denied"}):
+        assert unconsented(offer, web, consents, NOW, inbound=True) is None
+
+
+@pytest.mark.parametrize("state", ["denied", "revoked"])
+def test_a_refusal_that_names_an_inbound_channel_holds_there(state: str) -> None:
+    web, offer = Channel("web", outbound=False), Action("a", "g")
+    for key in ("web", "marketing/web"):
+        removal = unconsented(offer, web, {key: state}, NOW, inbound=True)
+        assert removal is not None
+        assert (removal.rule, removal.seen) == ("consent.web", state)
+        assert unconsented(offer, web, {key: state}, NOW, inbound=False) is None  # as decided by earlier editions
+    assert unconsented(offer, web, {"service/web": state}, NOW, inbound=True) is None
 
 
 def test_an_expiry_closes_at_its_very_moment() -> None:

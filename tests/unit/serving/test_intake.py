@@ -215,7 +215,7 @@ def test_an_opt_out_that_belongs_to_no_decision_says_what_it_does(ledger: Ledger
     intake = Intake(ledger, lambda: MAIL_AND_WEB)
     taken = intake.outcomes([opts_out(action="Offer"), opts_out("o2", channel="email")], NOW)
     reasons = [one.reason for one in taken.unattributed]
-    assert "no action of this name; the customer gets nothing more at all" in reasons[0]
+    assert "no action of this name; the customer gets nothing more by any outbound channel" in reasons[0]
     assert reasons[1] == "it names no action; the customer gets nothing more by email"
 
 
